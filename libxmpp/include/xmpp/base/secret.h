@@ -1,0 +1,47 @@
+// Secret: text that must not be logged or compared in variable time, and that is wiped when it dies.
+// It has no stream or log overload on purpose.
+//
+// Thread-safety: one thread at a time.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace xmpp {
+
+// Same bytes? Takes time that depends on the lengths only.
+[[nodiscard]] bool equal_constant_time(std::string_view a, std::string_view b) noexcept;
+// Overwrites the bytes in a way that the optimiser keeps.
+void wipe(std::string& text) noexcept;
+
+class Secret {
+ public:
+  Secret() = default;
+  explicit Secret(std::string text) : text_(std::move(text)) {}
+  Secret(const Secret&) = default;
+  Secret(Secret&& other) noexcept : text_(std::move(other.text_)) { wipe(other.text_); }
+  Secret& operator=(const Secret& other) {
+    if (this != &other) {
+      wipe(text_);
+      text_ = other.text_;
+    }
+    return *this;
+  }
+  Secret& operator=(Secret&& other) noexcept {
+    wipe(text_);
+    text_ = std::move(other.text_);
+    wipe(other.text_);
+    return *this;
+  }
+  ~Secret() { wipe(text_); }
+
+  // The text itself; do not store or log it.
+  [[nodiscard]] const std::string& reveal() const noexcept { return text_; }
+  [[nodiscard]] bool empty() const noexcept { return text_.empty(); }
+
+ private:
+  std::string text_;
+};
+
+}  // namespace xmpp
