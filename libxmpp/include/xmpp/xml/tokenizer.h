@@ -1,0 +1,67 @@
+// StreamParser: the bytes of an XMPP stream in, first-level elements out. Incremental and strict: XML 1.0
+// with namespaces, minus what RFC 6120 11 forbids (DTD, comments, processing instructions, other entities);
+// UTF-8 is validated; limits hold while scanning.
+//
+//   parser.feed(bytes);
+//   while ((event = parser.next()) != need_bytes) ...
+//
+// In the usual case (whole stanzas in one read) the bytes are scanned in the caller's buffer and copied once,
+// into the Document. A partial element is buffered inside; each byte is scanned a bounded number of times
+// whatever the fragmentation. Between stanzas no memory is held beyond the object itself.
+//
+// Thread-safety: one thread. Invariants: (1) after an error every further next() is an error.
+// (2) Equal bytes give equal events, however they are split.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "xmpp/xml/document.h"
+
+namespace xmpp::xml {
+
+class StreamParser {
+ public:
+  enum class Event : std::uint8_t {
+    need_bytes,
+    open,     // the stream's start tag; take_document() gives it as an element without content
+    element,  // one first-level element; take_document()
+    text,     // white space only between elements (a keepalive); anything else is an error
+    close,    // the stream's end tag
+    error,    // error()
+  };
+
+  explicit StreamParser(const Limits& limits = {});
+  ~StreamParser();
+  StreamParser(StreamParser&&) noexcept;
+  StreamParser& operator=(StreamParser&&) noexcept;
+
+  // Offers bytes. REQUIRES: next() has returned need_bytes since the last feed(), or nothing was fed yet.
+  // `bytes` must stay readable until next() returns need_bytes or hold() is called.
+  void feed(std::string_view bytes);
+  [[nodiscard]] Event next();
+  // The document of the last `open` or `element`.
+  [[nodiscard]] Document take_document() noexcept;
+  [[nodiscard]] ParseError error() const noexcept;
+
+  // Bytes fed but not consumed yet (non-empty only between events).
+  [[nodiscard]] std::size_t unread_bytes() const noexcept;
+  // Copies the unread bytes inside, so that the caller's buffer may go (a link that migrates).
+  void hold();
+  // Stream restart: forgets the open stream; unread bytes are kept and belong to the new stream.
+  void restart();
+  // Drops unread bytes (bytes pipelined behind <starttls/>); returns how many there were.
+  std::size_t discard_unread() noexcept;
+  // Limits may rise after authentication.
+  void set_limits(const Limits& limits) noexcept;
+  // Is an element or tag partly read?
+  [[nodiscard]] bool is_mid_element() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;  // implementer: may be replaced by members
+};
+
+}  // namespace xmpp::xml
