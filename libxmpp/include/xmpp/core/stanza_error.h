@@ -1,0 +1,55 @@
+// The stanza error conditions of RFC 6120 8.3.3, as data.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace xmpp {
+
+enum class StanzaErrorType : std::uint8_t { auth, cancel, continue_, modify, wait };
+
+enum class StanzaCondition : std::uint8_t {
+  bad_request,
+  conflict,
+  feature_not_implemented,
+  forbidden,
+  gone,
+  internal_server_error,
+  item_not_found,
+  jid_malformed,
+  not_acceptable,
+  not_allowed,
+  not_authorized,
+  policy_violation,
+  recipient_unavailable,
+  redirect,
+  registration_required,
+  remote_server_not_found,
+  remote_server_timeout,
+  resource_constraint,
+  service_unavailable,
+  subscription_required,
+  undefined_condition,
+  unexpected_request,
+};
+
+[[nodiscard]] std::string_view to_string(StanzaCondition condition) noexcept;
+[[nodiscard]] std::optional<StanzaCondition> parse_stanza_condition(std::string_view text) noexcept;
+// The error type that RFC 6120 8.3.3 associates with a condition.
+[[nodiscard]] StanzaErrorType default_type(StanzaCondition condition) noexcept;
+[[nodiscard]] std::string_view to_string(StanzaErrorType type) noexcept;
+
+struct StanzaError {
+  StanzaCondition condition = StanzaCondition::undefined_condition;
+  StanzaErrorType type = StanzaErrorType::cancel;
+  std::string text;         // optional, for people
+  std::string application;  // optional: markup of one application-specific element, namespace declared
+
+  StanzaError() = default;
+  StanzaError(StanzaCondition c, std::string for_people = {})  // NOLINT(google-explicit-constructor)
+      : condition(c), type(default_type(c)), text(std::move(for_people)) {}
+};
+
+}  // namespace xmpp
