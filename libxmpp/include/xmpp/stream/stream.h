@@ -1,0 +1,238 @@
+// Stream: one XMPP stream as a machine without I/O, either role. Bytes and time in, events and bytes out.
+//
+//   stream.receive(bytes);
+//   for (Event event = stream.next(); !is<NeedBytes>(event); event = stream.next()) handle(event);
+//   send stream.output() to the peer, then output().consume(n)
+//
+// The machine pauses at each event that asks a question (HeaderReceived, StartTls, CredentialsWanted,
+// PasswordOffered, Authenticated, BindRequested, ReadyToAuthenticate): next() gives NeedBytes until the
+// answer came, received bytes wait inside, and in a pause the machine may be moved to another worker.
+// Negotiation is one loop over a table of features (features.h) for both roles; the tables do not know
+// which side we are.
+//
+// Thread-safety: one thread at a time; movable.
+// Invariants: (1) after StreamFailed or Closed nothing more is delivered. (2) No stanza is delivered before
+// stanzas_allowed(), except an iq that the offer admits before authentication. (3) What was learnt before
+// TLS does not count after it. (4) Nothing allocated for negotiation outlives it.
+// Spec: RFC 6120 4-7, RFC 7590, XEP-0368, XEP-0440, XEP-0478.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "xmpp/base/bytes.h"
+#include "xmpp/base/random.h"
+#include "xmpp/base/secret.h"
+#include "xmpp/base/time.h"
+#include "xmpp/core/jid.h"
+#include "xmpp/core/stanza.h"
+#include "xmpp/core/stream_error.h"
+#include "xmpp/sasl/credentials.h"
+#include "xmpp/sasl/mechanism.h"
+#include "xmpp/stream/features.h"
+#include "xmpp/xml/tokenizer.h"
+
+namespace xmpp {
+
+enum class Role : std::uint8_t { initiator, receiver };
+
+// What TLS means to the stream.
+struct TlsFacts {
+  std::string tls_exporter;          // channel-binding data, empty if this binding is not to be had
+  std::string tls_server_end_point;  // ditto
+};
+
+// Events ------------------------------------------------------------------------------------------------
+
+// Nothing to report until more bytes, an answer or tick().
+struct NeedBytes {};
+
+// Receiver: a stream header arrived (also after TLS and after SASL). Answer: accept(offer) or fail().
+struct HeaderReceived {
+  std::string to;  // prepared domain
+  Jid from;        // may be empty
+  std::string lang;
+};
+
+// Output holds <proceed/> (receiver) or <proceed/> arrived (initiator): flush, start TLS, tls_started().
+// Bytes that were pipelined behind the element have been refused already.
+struct StartTls {};
+
+// Receiver: SCRAM needs the keys of an account. Answer: provide_keys() or refuse().
+struct CredentialsWanted {
+  std::string username;  // prepared localpart
+  sasl::Hash hash;
+};
+
+// Receiver: PLAIN. Verify off the worker. Answer: password_verified() or refuse().
+struct PasswordOffered {
+  std::string username;  // prepared localpart
+  Secret password;
+};
+
+// Receiver: the identity is proved, <success/> is not sent yet. Answer: continue_authenticated() (maybe on
+// another worker). Initiator: the server said success; no answer wanted.
+struct Authenticated {
+  Jid jid;                // bare JID; empty for ANONYMOUS on the receiver, which then chooses one
+  std::string mechanism;  // e.g. "SCRAM-SHA-256-PLUS"
+};
+
+// Receiver: SASL failed once more (the failure has been written already). For throttling and logs.
+struct AuthenticationFailed {
+  std::string username;  // may be empty
+  std::string mechanism;
+  sasl::Condition condition;
+};
+
+// Receiver: a resource is wanted. Answer: bound() or refuse_bind().
+struct BindRequested {
+  std::string resource;  // as requested, not prepared; empty: the server chooses
+};
+
+// Initiator: the stream is usable under this full JID.
+struct Bound {
+  Jid jid;
+};
+
+// Initiator with pause_before_authentication: TLS is done as far as it goes, mechanisms are known.
+// Iqs may be exchanged (in-band registration). Answer: start_authentication().
+struct ReadyToAuthenticate {};
+
+struct StanzaReceived {
+  ParsedStanza parsed;
+};
+
+// A first-level element that a feature with `claims` asked for.
+struct NonzaReceived {
+  xml::Document document;
+};
+
+// The stream is dead; if it was our decision the error is in the output. Flush and close the connection.
+struct StreamFailed {
+  StreamError error;
+  bool by_peer = false;
+  // Initiator: why login failed, where SASL or bind was the reason.
+  std::optional<sasl::Condition> sasl_failure;
+};
+
+// Both sides have closed properly. Flush and close the connection.
+struct Closed {};
+
+using Event =
+    std::variant<NeedBytes, HeaderReceived, StartTls, CredentialsWanted, PasswordOffered, Authenticated,
+                 AuthenticationFailed, BindRequested, Bound, ReadyToAuthenticate, StanzaReceived,
+                 NonzaReceived, StreamFailed, Closed>;
+
+// Parameters ---------------------------------------------------------------------------------------------
+
+// What the receiver offers to the peer of one stream, decided per host after the header.
+struct StreamOffer {
+  std::string domain;                          // our `from`
+  bool tls_available = false;                  // STARTTLS is offered
+  bool tls_required = false;                   // nothing but STARTTLS before TLS
+  std::vector<std::string> mechanisms;         // in order of preference; already filtered by policy
+  std::vector<std::string> binding_types;      // XEP-0440: "tls-exporter", "tls-server-end-point"
+  bool anonymous_allowed = false;
+  // Namespaces of iq payloads that are admitted before authentication (XEP-0077).
+  std::vector<std::string_view> preauth_iq;
+  // Advertised features beyond the machine's own, as markup with its own xmlns.
+  std::vector<std::string> before_auth_features;
+  std::vector<std::string> after_auth_features;
+};
+
+struct StreamPolicy {
+  std::string_view content_ns = "jabber:client";
+  xml::Limits limits;                          // before and after authentication
+  xml::Limits limits_unauthenticated{.stanza_bytes = 16'384, .depth = 16};
+  Duration unauthenticated_timeout = std::chrono::seconds(30);
+  int auth_failures_max = 3;                   // then policy-violation (RFC 6120 6.4.5: 2 to 5)
+  // Initiator only:
+  std::string domain;                          // `to`
+  Jid jid;                                     // whom to log in as (bare); empty: ANONYMOUS/EXTERNAL
+  Secret password;
+  std::string resource;                        // empty: the server chooses
+  std::string lang = "en";
+  enum class Tls : std::uint8_t { required, optional, none } tls = Tls::required;
+  std::string mechanism = "auto";              // or exactly one, e.g. "SCRAM-SHA-1"
+  bool plain_without_tls = false;              // PLAIN on a link without TLS
+  bool channel_binding = true;
+  bool pause_before_authentication = false;
+};
+
+class Stream {
+ public:
+  // `rng` makes stream ids and nonces; it must outlive the stream's negotiation.
+  Stream(Role role, std::shared_ptr<const StreamPolicy> policy, Rng& rng, Instant now);
+  ~Stream();
+  Stream(Stream&&) noexcept;
+  Stream& operator=(Stream&&) noexcept;
+
+  // Initiator: writes the stream header. `secure`: direct TLS is up (facts as in tls_started).
+  void open(std::optional<TlsFacts> secure = std::nullopt);
+  // Receiver on a direct TLS port, before the first receive().
+  void assume_tls(TlsFacts facts);
+
+  // Offers bytes. REQUIRES: the last next() gave NeedBytes (or none was called). `bytes` must stay readable
+  // until next() gives NeedBytes or an event that pauses; in a pause the rest is copied inside.
+  void receive(std::string_view bytes);
+  [[nodiscard]] Event next();
+
+  // What is to be sent to the peer.
+  [[nodiscard]] OutputChain& output() noexcept;
+
+  // REQUIRES: stanzas_allowed(), or an iq in a pre-authentication exchange.
+  void send(const Stanza& stanza);
+  // A stream-level element, complete with its xmlns.
+  void send_nonza(std::string_view markup);
+  // White-space keepalive (RFC 6120 4.6.1).
+  void send_keepalive();
+
+  // Answers. Each REQUIRES that the event it answers was the last one.
+  void accept(StreamOffer offer);
+  void tls_started(TlsFacts facts);
+  void provide_keys(sasl::ScramKeys keys);  // real keys, or fake ones for an unknown user
+  void password_verified(bool ok);
+  // SASL goes no further: e.g. temporary-auth-failure, account-disabled, not-authorized.
+  void refuse(sasl::Condition condition, std::string_view text = {});
+  // `jid`: the bare JID that the stream now belongs to (needed for ANONYMOUS).
+  void continue_authenticated(const Jid& jid);
+  void bound(const Jid& full_jid);
+  void refuse_bind(const StanzaError& error);
+  void start_authentication();
+
+  // Ends the stream with an error (writes header first if none was sent), or properly.
+  void fail(StreamError error);
+  void close();
+
+  // Time: the unauthenticated timeout. deadline() is kNever when nothing is awaited.
+  void tick(Instant now);
+  [[nodiscard]] Instant deadline() const noexcept;
+
+  // A stream that moves to another worker uses that worker's source of randomness.
+  void set_rng(Rng& rng) noexcept;
+
+  [[nodiscard]] Role role() const noexcept;
+  [[nodiscard]] bool stanzas_allowed() const noexcept;
+  [[nodiscard]] bool is_secure() const noexcept;         // TLS is up
+  [[nodiscard]] bool is_authenticated() const noexcept;
+  [[nodiscard]] bool is_closed() const noexcept;         // failed or closed
+  [[nodiscard]] const Jid& jid() const noexcept;         // bare after authentication, full after bind
+  [[nodiscard]] const std::string& id() const noexcept;  // stream id
+  [[nodiscard]] const std::string& mechanism() const noexcept;  // that authenticated this stream
+  [[nodiscard]] StreamBits bits() const noexcept;
+  // Bytes that wait inside in a pause.
+  [[nodiscard]] std::size_t held_bytes() const noexcept;
+  // Initiator, while bound: the last <stream:features/> (for feature discovery); may be empty.
+  [[nodiscard]] const xml::Document& features() const noexcept;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace xmpp
