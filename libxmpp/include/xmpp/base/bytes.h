@@ -2,12 +2,12 @@
 //
 //   Block        an immutable, reference-counted run of bytes (one allocation: header + bytes).
 //   Slice        a view into a Block that keeps it alive.
-//   OutputChain  what a link still has to send: small pieces are copied together, large ones referenced.
+//   OutputChain  what a link still has to send: small pieces are copied together, large ones
+//   referenced.
 //
-// Thread-safety: reference counts are atomic, so Blocks and Slices may be shared between workers; an
-// OutputChain belongs to one thread.
-// Invariants: (1) the bytes of a Block never change after make(). (2) An OutputChain never holds an empty
-// segment.
+// Thread-safety: reference counts are atomic, so Blocks and Slices may be shared between workers;
+// an OutputChain belongs to one thread. Invariants: (1) the bytes of a Block never change after
+// make(). (2) An OutputChain never holds an empty segment.
 #pragma once
 
 #include <sys/uio.h>
@@ -15,7 +15,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <span>
 #include <string>
 #include <string_view>
@@ -83,6 +82,16 @@ class Slice {
   explicit Slice(Block block) noexcept : block_(std::move(block)), view_(block_.view()) {}
   // REQUIRES: `view` lies inside `block`.
   Slice(Block block, std::string_view view) noexcept : block_(std::move(block)), view_(view) {}
+  Slice(const Slice&) = default;
+  // The source is empty afterwards (its view must not outlive its block).
+  Slice(Slice&& other) noexcept
+      : block_(std::move(other.block_)), view_(std::exchange(other.view_, {})) {}
+  Slice& operator=(Slice other) noexcept {
+    block_ = std::move(other.block_);
+    view_ = other.view_;
+    return *this;
+  }
+  ~Slice() = default;
   [[nodiscard]] std::string_view view() const noexcept { return view_; }
   [[nodiscard]] std::size_t size() const noexcept { return view_.size(); }
   [[nodiscard]] bool empty() const noexcept { return view_.empty(); }
@@ -100,19 +109,22 @@ class OutputChain {
   static constexpr std::size_t kReferenceFrom = 2048;
 
   OutputChain() = default;
-  OutputChain(OutputChain&&) noexcept = default;
-  OutputChain& operator=(OutputChain&&) noexcept = default;
+  // The source is empty afterwards.
+  OutputChain(OutputChain&& other) noexcept;
+  OutputChain& operator=(OutputChain&& other) noexcept;
   OutputChain(const OutputChain&) = delete;
   OutputChain& operator=(const OutputChain&) = delete;
 
   void append(std::string_view bytes);
   void append(const Slice& slice);
+  // Moves what is long, copies what is short; `other` is empty afterwards.
   void append(OutputChain&& other);
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
 
-  // Fills `out` with the first segments; returns how many were filled.
+  // Fills `out` with the first segments; returns how many were filled. They are valid until the
+  // chain changes.
   [[nodiscard]] std::size_t gather(std::span<iovec> out) const noexcept;
   // The first contiguous run (empty only if the chain is).
   [[nodiscard]] std::string_view front() const noexcept;
@@ -124,7 +136,7 @@ class OutputChain {
 
  private:
   struct Segment {
-    std::string copied;   // used if `shared` is empty
+    std::string copied;  // used if `shared` is empty
     Slice shared;
     std::size_t begin = 0;  // already consumed
     [[nodiscard]] std::string_view view() const noexcept {

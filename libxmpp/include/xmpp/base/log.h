@@ -2,8 +2,9 @@
 //
 //   log::info(context, "resource bound", {kv("resource", resource), kv("tls", true)});
 //
-// A disabled level costs one relaxed load. The sink is a callback: xmppd hands records to a log thread,
-// tests collect them. Secrets have no overload; message bodies and credentials are never logged.
+// A disabled level costs one relaxed load. The sink is a callback: xmppd hands records to a log
+// thread, tests collect them. Secrets have no overload; message bodies and credentials are never
+// logged.
 //
 // Thread-safety: any thread. The sink must be callable from any thread.
 #pragma once
@@ -60,7 +61,12 @@ struct Record {
 
 using Sink = void (*)(const Record& record, void* user);
 
-// Replaces the sink; `user` is passed back. Not to be called while other threads log.
+// The record as one line of logfmt, without the time and without the newline; control characters
+// escaped.
+[[nodiscard]] std::string format_logfmt(const Record& record);
+
+// Replaces the sink; `user` is passed back; nullptr restores the default, which writes
+// format_logfmt() to stderr. Not to be called while other threads log.
 void set_sink(Sink sink, void* user) noexcept;
 void set_level(Level level) noexcept;
 
@@ -89,6 +95,10 @@ inline void info(const Context& context, std::string_view message,
 inline void debug(const Context& context, std::string_view message,
                   std::initializer_list<Field> fields = {}) {
   if (is_enabled(Level::debug)) detail::write(Level::debug, context, message, fields);
+}
+inline void trace(const Context& context, std::string_view message,
+                  std::initializer_list<Field> fields = {}) {
+  if (is_enabled(Level::trace)) detail::write(Level::trace, context, message, fields);
 }
 
 }  // namespace xmpp::log

@@ -1,5 +1,5 @@
-// Random numbers as a parameter: the operating system's in programs, a seeded source in tests and in the
-// simulator.
+// Random numbers as a parameter: the operating system's in programs, a seeded source in tests and
+// in the simulator.
 //
 // Thread-safety: OsRng any thread; SeededRng one thread.
 #pragma once
@@ -26,7 +26,7 @@ class Rng {
   [[nodiscard]] std::string hex(std::size_t bytes);
 };
 
-// getrandom(2), buffered; suitable for secrets. One instance per thread.
+// getrandom(2), small requests buffered per thread (never across a fork); suitable for secrets.
 class OsRng final : public Rng {
  public:
   void fill(std::span<std::byte> out) noexcept override;

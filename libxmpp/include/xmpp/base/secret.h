@@ -1,5 +1,5 @@
-// Secret: text that must not be logged or compared in variable time, and that is wiped when it dies.
-// It has no stream or log overload on purpose.
+// Secret: text that must not be logged or compared in variable time, and that is wiped when it
+// dies. It has no stream or log overload on purpose.
 //
 // Thread-safety: one thread at a time.
 #pragma once
@@ -12,13 +12,15 @@ namespace xmpp {
 
 // Same bytes? Takes time that depends on the lengths only.
 [[nodiscard]] bool equal_constant_time(std::string_view a, std::string_view b) noexcept;
-// Overwrites the bytes in a way that the optimiser keeps.
+// Overwrites the bytes (the spare capacity too) in a way that the optimiser keeps, and empties
+// `text`.
 void wipe(std::string& text) noexcept;
 
 class Secret {
  public:
   Secret() = default;
-  explicit Secret(std::string text) : text_(std::move(text)) {}
+  // Wipes what a short string leaves behind in the argument.
+  explicit Secret(std::string text) : text_(std::move(text)) { wipe(text); }
   Secret(const Secret&) = default;
   Secret(Secret&& other) noexcept : text_(std::move(other.text_)) { wipe(other.text_); }
   Secret& operator=(const Secret& other) {
@@ -29,6 +31,7 @@ class Secret {
     return *this;
   }
   Secret& operator=(Secret&& other) noexcept {
+    if (this == &other) return *this;
     wipe(text_);
     text_ = std::move(other.text_);
     wipe(other.text_);

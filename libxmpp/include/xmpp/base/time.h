@@ -1,8 +1,8 @@
-// Time: Instant (monotonic, for deadlines), Timestamp (wall clock, for people and protocols), Duration,
-// the Clock that supplies both, and XEP-0082 text.
+// Time: Instant (monotonic, for deadlines), Timestamp (wall clock, for people and protocols),
+// Duration, the Clock that supplies both, and XEP-0082 text.
 //
-// Protocol code never reads a clock; it is told the time. Drivers own a Clock: SystemClock in the real
-// programs, a virtual one in tests and in the simulator.
+// Protocol code never reads a clock; it is told the time. Drivers own a Clock: SystemClock in the
+// real programs, a virtual one in tests and in the simulator.
 //
 // Thread-safety: Clock::now and Clock::wall may be called from any thread.
 #pragma once
@@ -77,6 +77,8 @@ class ManualClock final : public Clock {
 
 // Configuration durations: "500ms", "60s", "5m", "2h", "7d"; nullopt for anything else.
 [[nodiscard]] std::optional<Duration> parse_duration(std::string_view text);
+// In the largest of those units that needs no fraction ("us" below a millisecond, which is not
+// parsed).
 [[nodiscard]] std::string format_duration(Duration value);
 
 }  // namespace xmpp
