@@ -36,6 +36,13 @@ class Block {
     return block;
   }
 
+  // Another handle to the block whose view() begins at `data`. REQUIRES: a handle to it lives.
+  [[nodiscard]] static Block share(const char* data) noexcept {
+    Block block(reinterpret_cast<Header*>(const_cast<char*>(data)) - 1);
+    block.retain();
+    return block;
+  }
+
   Block(const Block& other) noexcept : header_(other.header_) { retain(); }
   Block(Block&& other) noexcept : header_(std::exchange(other.header_, nullptr)) {}
   Block& operator=(Block other) noexcept {
@@ -119,6 +126,16 @@ class OutputChain {
   void append(const Slice& slice);
   // Moves what is long, copies what is short; `other` is empty afterwards.
   void append(OutputChain&& other);
+  // Calls append(std::string&) with the tail of the chain, to which it may only append: for writers that
+  // produce bytes in place.
+  template <typename F>
+  void append_with(F&& append) {
+    std::string& end = tail();
+    const std::size_t before = end.size();
+    std::forward<F>(append)(end);
+    size_ += end.size() - before;
+    if (end.empty()) segments_.pop_back();
+  }
 
   [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
@@ -143,6 +160,9 @@ class OutputChain {
       return (shared.empty() ? std::string_view(copied) : shared.view()).substr(begin);
     }
   };
+  // The copied segment at the end, which is begun if there is none with room.
+  [[nodiscard]] std::string& tail();
+
   std::vector<Segment> segments_;
   std::size_t first_ = 0;  // segments_[0, first_) are spent
   std::size_t size_ = 0;
