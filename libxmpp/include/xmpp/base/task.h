@@ -3,20 +3,29 @@
 //   Task<int> Room::join(Jid who);            // a named member function, parameters by value
 //   room.tasks().spawn(room.join(jid));        // dies with the room, at its suspension point
 //
-// Rules (GCC 12.2 destroys temporaries of co_await expressions twice in some cases; tests/tidy enforces):
+// Rules (GCC 12.2 destroys temporaries of co_await expressions twice in some cases; tests/tidy
+// enforces):
 //  1. a coroutine is a named function or member function, never a capturing lambda;
 //  2. parameters by value, or references to the object that owns the task;
-//  3. co_await is a whole statement or the sole initialiser of a local, with no lambda or other non-trivial
+//  3. co_await is a whole statement or the sole initialiser of a local, with no lambda or other
+//  non-trivial
 //     temporary in it;
 //  4. never inside ?:, &&, ||, range-for headers, initialiser lists or catch;
 //  5. no structured binding on an awaited value;
 //  6. after a suspension re-validate through ids, not references.
 //
-// Completion<T> is what a task waits for when somebody outside (storage, offload, a peer) will finish the
-// work: awaitable once; its Ticket may outlive the task and is then ignored.
+// Completion<T> is what a task waits for when somebody outside (storage, offload, a peer) will
+// finish the work: awaitable once; its Ticket may outlive the task and is then ignored. Tasks await
+// Tasks and Completions only; other awaitables are built on a Completion.
 //
-// Thread-safety: one thread; results from other threads come through a mailbox. Exceptions that leave a
-// coroutine body terminate the process (a program error).
+// A task that destroys its own owner (or cancels it) runs on to its next co_await or its end and
+// dies there; it must not touch the owner in between.
+//
+// Thread-safety: one thread; results from other threads come through a mailbox. Exceptions that
+// leave a coroutine body terminate the process (a program error). Invariants: every resumption goes
+// through detail::run(), which resumes the frames of one task tree one after the other, never
+// nested; so neither long loops nor deep awaits use up the stack, and no frame is destroyed while
+// it executes.
 #pragma once
 
 #include <coroutine>
@@ -24,7 +33,9 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "xmpp/base/assert.h"
@@ -37,29 +48,71 @@ class TaskOwner;
 
 namespace detail {
 
+struct PromiseBase;
+
+// What a Completion and its tickets share, apart from the value. The waiting frame and the state
+// know each other, so either may go first.
+struct CompletionState {
+  PromiseBase* waiter = nullptr;
+  CompletionState() = default;
+  CompletionState(const CompletionState&) = delete;
+  CompletionState& operator=(const CompletionState&) = delete;
+  inline ~CompletionState();
+};
+
 struct PromiseBase {
-  std::coroutine_handle<> waiter;      // who co_awaits this task
-  TaskOwner* owner = nullptr;          // set for the root task only
-  std::size_t owner_index = 0;
+  std::coroutine_handle<> self;
+  PromiseBase* root = this;               // of the tree of awaits that this frame runs in
+  PromiseBase* waiter = nullptr;          // who co_awaits this task
+  CompletionState* waiting_on = nullptr;  // set while suspended on a Completion
+  bool started = false;
   bool finished = false;
+
+  // Used in roots only.
+  bool running = false;          // run() is at work on this tree
+  bool orphaned = false;         // to be destroyed when run() has done with it
+  std::coroutine_handle<> next;  // what run() resumes next
+  TaskOwner* owner = nullptr;
+  std::size_t owner_index = 0;
+
+  PromiseBase() = default;
+  PromiseBase(const PromiseBase&) = delete;
+  PromiseBase& operator=(const PromiseBase&) = delete;
+  ~PromiseBase() {
+    if (waiting_on != nullptr) waiting_on->waiter = nullptr;
+  }
 
   static std::suspend_always initial_suspend() noexcept { return {}; }
   [[noreturn]] static void unhandled_exception() noexcept { std::terminate(); }
 };
 
+inline CompletionState::~CompletionState() {
+  if (waiter != nullptr) waiter->waiting_on = nullptr;
+}
+
+// Resumes `frame` of root's tree and whatever that makes ready in the same tree.
+inline void run(PromiseBase& root, std::coroutine_handle<> frame) noexcept;
+// Destroys a tree of frames, or has run() do it if it is running.
+inline void dispose(PromiseBase& root) noexcept;
+
 struct FinalAwaiter {
   static bool await_ready() noexcept { return false; }
   template <typename Promise>
-  static void await_suspend(std::coroutine_handle<Promise> handle) noexcept;
+  static void await_suspend(std::coroutine_handle<Promise> handle) noexcept {
+    PromiseBase& promise = handle.promise();
+    promise.finished = true;
+    if (promise.root != &promise) promise.root->next = promise.waiter->self;
+  }
   static void await_resume() noexcept {}
 };
 
 template <typename T>
 struct Promise : PromiseBase {
+  static_assert(std::is_object_v<T>);
   std::optional<T> value;
   Task<T> get_return_object() noexcept;
   static FinalAwaiter final_suspend() noexcept { return {}; }
-  template <typename U>
+  template <typename U = T>
   void return_value(U&& result) {
     value.emplace(std::forward<U>(result));
   }
@@ -72,6 +125,26 @@ struct Promise<void> : PromiseBase {
   static void return_void() noexcept {}
 };
 
+template <typename T>
+struct TaskAwaiter {
+  Promise<T>* child;
+  // A task that was started on its own may have finished already.
+  [[nodiscard]] bool await_ready() const noexcept { return child->finished; }
+  template <typename P>
+  void await_suspend(std::coroutine_handle<P> handle) noexcept {
+    PromiseBase& parent = handle.promise();
+    XMPP_ASSERT(child->waiter == nullptr && parent.root->running);
+    child->waiter = &parent;
+    if (child->started) return;
+    child->started = true;
+    child->root = parent.root;
+    parent.root->next = child->self;
+  }
+  T await_resume() {
+    if constexpr (!std::is_void_v<T>) return std::move(*child->value);
+  }
+};
+
 }  // namespace detail
 
 // Destroying a Task destroys its frame, children first, at the point of suspension.
@@ -80,60 +153,52 @@ class [[nodiscard]] Task {
  public:
   using promise_type = detail::Promise<T>;
   Task() = default;
-  Task(Task&& other) noexcept : handle_(std::exchange(other.handle_, {})) {}
+  Task(Task&& other) noexcept : promise_(std::exchange(other.promise_, nullptr)) {}
   Task& operator=(Task&& other) noexcept {
-    if (this != &other) {
-      if (handle_) handle_.destroy();
-      handle_ = std::exchange(other.handle_, {});
-    }
+    Task old(std::move(*this));
+    promise_ = std::exchange(other.promise_, nullptr);
     return *this;
   }
   Task(const Task&) = delete;
   Task& operator=(const Task&) = delete;
   ~Task() {
-    if (handle_) handle_.destroy();
+    if (promise_ != nullptr) detail::dispose(*promise_);
   }
 
-  [[nodiscard]] bool is_valid() const noexcept { return static_cast<bool>(handle_); }
-  [[nodiscard]] bool is_finished() const noexcept { return handle_.promise().finished; }
+  [[nodiscard]] bool is_valid() const noexcept { return promise_ != nullptr; }
+  // REQUIRES: is_valid().
+  [[nodiscard]] bool is_finished() const noexcept { return promise_->finished; }
 
-  // Runs a root task up to its first suspension without an owner; the Task itself must then be kept.
-  // REQUIRES: not started.
-  void start() { handle_.resume(); }
-  // The result of a finished task. REQUIRES: is_finished().
-  decltype(auto) take_result() {
-    XMPP_ASSERT(is_finished());
-    if constexpr (!std::is_void_v<T>) return std::move(*handle_.promise().value);
+  // Runs the task up to its first suspension without an owner; the Task itself must then be kept.
+  // It may be awaited later: that is how one task has several children at work. REQUIRES:
+  // is_valid(), not started.
+  void start() {
+    XMPP_ASSERT(is_valid() && !promise_->started);
+    promise_->started = true;
+    detail::run(*promise_, promise_->self);
+  }
+  // The result of a finished task, once. REQUIRES: is_finished().
+  T take_result() {
+    XMPP_ASSERT(is_valid() && is_finished());
+    if constexpr (!std::is_void_v<T>) return std::move(*promise_->value);
   }
 
-  // Awaiting starts the child inline and goes on at once if it finished.
+  // Awaiting starts the child at once, unless it was started before. The Task must stay alive
+  // meanwhile.
   auto operator co_await() && noexcept {
-    struct Awaiter {
-      std::coroutine_handle<promise_type> child;
-      static bool await_ready() noexcept { return false; }
-      bool await_suspend(std::coroutine_handle<> parent) {
-        // resume() returns at the child's first suspension or at its end; only then is the waiter set, so a
-        // child that finished at once needs no resumption of the parent.
-        child.resume();
-        if (child.promise().finished) return false;
-        child.promise().waiter = parent;
-        return true;
-      }
-      decltype(auto) await_resume() {
-        if constexpr (!std::is_void_v<T>) return T(std::move(*child.promise().value));
-      }
-    };
-    return Awaiter{handle_};
+    XMPP_ASSERT(is_valid());
+    return detail::TaskAwaiter<T>{promise_};
   }
 
  private:
   friend promise_type;
   friend class TaskOwner;
-  explicit Task(std::coroutine_handle<promise_type> handle) noexcept : handle_(handle) {}
-  std::coroutine_handle<promise_type> handle_;
+  explicit Task(promise_type* promise) noexcept : promise_(promise) {}
+  promise_type* promise_ = nullptr;
 };
 
-// Owns spawned tasks; destroying it (or calling cancel_all) destroys them at their suspension points.
+// Owns spawned tasks; destroying it (or calling cancel_all) destroys them at their suspension
+// points.
 class TaskOwner {
  public:
   TaskOwner() = default;
@@ -141,23 +206,38 @@ class TaskOwner {
   TaskOwner& operator=(const TaskOwner&) = delete;
   ~TaskOwner() { cancel_all(); }
 
-  // Starts `task` now; what does not finish at once lives here.
+  // Starts `task` now; what does not finish at once lives here. The task may destroy this owner.
+  // REQUIRES: a valid task that was not started.
   void spawn(Task<void> task);
   void cancel_all() noexcept;
   [[nodiscard]] std::size_t size() const noexcept { return tasks_.size(); }
 
  private:
-  friend struct detail::FinalAwaiter;
-  void finished(std::size_t index) noexcept;
-  std::vector<std::coroutine_handle<detail::Promise<void>>> tasks_;
+  friend void detail::run(detail::PromiseBase& root, std::coroutine_handle<> frame) noexcept;
+  void on_finished(std::size_t index) noexcept;
+  std::vector<detail::PromiseBase*> tasks_;
 };
 
-// The receiving end of work that finishes elsewhere.
+// The receiving end of work that finishes elsewhere. Completion<void> carries nothing but the news.
 template <typename T>
 class Completion {
-  struct State {
-    std::optional<T> value;
-    std::coroutine_handle<> waiter;
+  using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+  struct State : detail::CompletionState {
+    std::optional<Value> value;
+  };
+  struct Awaiter {
+    State* state;
+    [[nodiscard]] bool await_ready() const noexcept { return state->value.has_value(); }
+    template <typename P>
+    void await_suspend(std::coroutine_handle<P> handle) noexcept {
+      detail::PromiseBase& waiter = handle.promise();
+      XMPP_ASSERT(state->waiter == nullptr);
+      state->waiter = &waiter;
+      waiter.waiting_on = state;
+    }
+    T await_resume() {
+      if constexpr (!std::is_void_v<T>) return std::move(*state->value);
+    }
   };
 
  public:
@@ -166,12 +246,21 @@ class Completion {
    public:
     Ticket() = default;
     // Delivers the value and resumes the waiting task inline. The first call counts.
-    void complete(T value) const {
-      auto state = state_.lock();
+    void complete(Value value) const {
+      const std::shared_ptr<State> state = state_.lock();
       if (!state || state->value) return;
       state->value.emplace(std::move(value));
-      if (state->waiter) std::exchange(state->waiter, {}).resume();
+      detail::PromiseBase* waiter = std::exchange(state->waiter, nullptr);
+      if (waiter == nullptr) return;
+      waiter->waiting_on = nullptr;
+      detail::run(*waiter->root, waiter->self);
     }
+    void complete() const
+      requires std::is_void_v<T>
+    {
+      complete(std::monostate{});
+    }
+    // Is there still a Completion that takes the value?
     [[nodiscard]] bool is_awaited() const noexcept { return !state_.expired(); }
 
    private:
@@ -181,18 +270,16 @@ class Completion {
   };
 
   Completion() : state_(std::make_shared<State>()) {}
+  Completion(Completion&&) noexcept = default;
+  Completion& operator=(Completion&&) noexcept = default;
+  Completion(const Completion&) = delete;
+  Completion& operator=(const Completion&) = delete;
   [[nodiscard]] Ticket ticket() const { return Ticket(state_); }
+  [[nodiscard]] bool is_completed() const noexcept { return state_->value.has_value(); }
 
-  // `Completion<T> done; ...; auto value = co_await done;`
-  auto operator co_await() noexcept {
-    struct Awaiter {
-      State* state;
-      [[nodiscard]] bool await_ready() const noexcept { return state->value.has_value(); }
-      void await_suspend(std::coroutine_handle<> handle) noexcept { state->waiter = handle; }
-      T await_resume() { return std::move(*state->value); }
-    };
-    return Awaiter{state_.get()};
-  }
+  // `Completion<T> done; ...; auto value = co_await done;` Once only. A task whose Completion is
+  // destroyed first (possible if it is not a local of the task) is never resumed.
+  auto operator co_await() noexcept { return Awaiter{state_.get()}; }
 
  private:
   std::shared_ptr<State> state_;
@@ -202,50 +289,68 @@ namespace detail {
 
 template <typename T>
 Task<T> Promise<T>::get_return_object() noexcept {
-  return Task<T>(std::coroutine_handle<Promise>::from_promise(*this));
+  self = std::coroutine_handle<Promise>::from_promise(*this);
+  return Task<T>(this);
 }
 inline Task<void> Promise<void>::get_return_object() noexcept {
-  return Task<void>(std::coroutine_handle<Promise>::from_promise(*this));
+  self = std::coroutine_handle<Promise>::from_promise(*this);
+  return Task<void>(this);
 }
 
-template <typename P>
-void FinalAwaiter::await_suspend(std::coroutine_handle<P> handle) noexcept {
-  PromiseBase& promise = handle.promise();
-  promise.finished = true;
-  if (promise.waiter) {
-    promise.waiter.resume();
-  } else if (promise.owner != nullptr) {
-    promise.owner->finished(promise.owner_index);
+inline void dispose(PromiseBase& root) noexcept {
+  if (root.running) {
+    root.orphaned = true;
+    return;
+  }
+  const std::coroutine_handle<> frame = root.self;
+  frame.destroy();
+}
+
+inline void run(PromiseBase& root, std::coroutine_handle<> frame) noexcept {
+  XMPP_ASSERT(!root.running);
+  root.running = true;
+  root.next = frame;
+  while (root.next && !root.orphaned) std::exchange(root.next, nullptr).resume();
+  root.running = false;
+  if (root.orphaned) {
+    dispose(root);
+  } else if (root.finished) {
+    if (root.waiter != nullptr) {
+      run(*root.waiter->root, root.waiter->self);
+    } else if (root.owner != nullptr) {
+      root.owner->on_finished(root.owner_index);
+    }
   }
 }
 
 }  // namespace detail
 
 inline void TaskOwner::spawn(Task<void> task) {
-  auto handle = std::exchange(task.handle_, {});
-  handle.resume();
-  if (handle.promise().finished) {
-    handle.destroy();
-    return;
-  }
-  handle.promise().owner = this;
-  handle.promise().owner_index = tasks_.size();
-  tasks_.push_back(handle);
+  XMPP_ASSERT(task.is_valid() && !task.promise_->started);
+  detail::PromiseBase& root = *task.promise_;
+  tasks_.push_back(&root);
+  task.promise_ = nullptr;
+  root.owner = this;
+  root.owner_index = tasks_.size() - 1;
+  root.started = true;
+  detail::run(root, root.self);  // `this` may be gone afterwards
 }
 
-inline void TaskOwner::finished(std::size_t index) noexcept {
-  auto handle = tasks_[index];
+inline void TaskOwner::on_finished(std::size_t index) noexcept {
+  detail::PromiseBase* root = tasks_[index];
   tasks_[index] = tasks_.back();
-  tasks_[index].promise().owner_index = index;
+  tasks_[index]->owner_index = index;
   tasks_.pop_back();
-  handle.destroy();
+  detail::dispose(*root);
 }
 
 inline void TaskOwner::cancel_all() noexcept {
+  // Destructors of frames may end, spawn or cancel other tasks: no iterators.
   while (!tasks_.empty()) {
-    auto handle = tasks_.back();
+    detail::PromiseBase* root = tasks_.back();
     tasks_.pop_back();
-    handle.destroy();
+    root->owner = nullptr;
+    detail::dispose(*root);
   }
 }
 
