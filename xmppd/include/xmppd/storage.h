@@ -1,0 +1,345 @@
+// Storage as modules and core see it: typed stores, transactions as closures, errors as values.
+//
+//   auto pending = storage.write(reactor, jid,
+//                                [](Tx& tx, Account a) { return tx.accounts().create(a); },
+//                                account);
+//   auto outcome = co_await pending;              // Result<bool, StorageError>, on `reactor`'s
+//   thread if (!outcome) ...outcome.error().code...
+//
+// A closure runs on a storage thread: it captures nothing, takes and returns values (Sendable) and
+// may run twice (a batch that fails is repeated closure by closure), so it has no effect but on the
+// Tx. A closure that returns an error, or that ignored the error of a store, is rolled back.
+//
+// Order: writes of one key run in the order submitted; a read sees every write of its key that was
+// submitted before it. The result arrives after the commit.
+//
+// Thread-safety: Storage any thread, but a write or read is submitted on the thread of its reactor,
+// which must outlive it; Tx and the stores the closure only.
+#pragma once
+
+#include <concepts>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "xmpp/base/result.h"
+#include "xmpp/base/task.h"
+#include "xmpp/base/time.h"
+#include "xmpp/core/jid.h"
+#include "xmpp/net/reactor.h"
+#include "xmpp/sasl/credentials.h"
+#include "xmppd/sendable.h"
+
+namespace xmppd {
+
+using xmpp::Result;
+
+enum class StorageErrorCode : std::uint8_t {
+  busy,         // queue full or the database locked for too long: try later
+  constraint,   // the data contradict the schema
+  corrupt,      // what is stored cannot be read
+  unavailable,  // disk full, file gone, storage stopped, outcome of a commit unknown
+};
+[[nodiscard]] std::string_view to_string(StorageErrorCode code) noexcept;
+
+struct StorageError {
+  StorageErrorCode code = StorageErrorCode::unavailable;
+  std::string text;  // for the log, never for a peer
+};
+
+template <typename T>
+using StorageResult = Result<T, StorageError>;
+
+// An account as stored: never a password.
+struct Account {
+  xmpp::Jid jid;  // bare, with a localpart
+  bool is_enabled = true;
+  xmpp::Timestamp created_at{};             // stored in milliseconds
+  std::vector<xmpp::sasl::ScramKeys> keys;  // at most one per hash
+
+  // The keys of `hash`, or nullptr.
+  [[nodiscard]] const xmpp::sasl::ScramKeys* find_keys(xmpp::sasl::ScramHash hash) const noexcept;
+};
+
+// An account without its keys, for lists.
+struct AccountSummary {
+  xmpp::Jid jid;
+  bool is_enabled = true;
+  xmpp::Timestamp created_at{};
+};
+
+// Accounts with passwords of this server's own. REQUIRES of every jid: bare, with a localpart.
+class Accounts {
+ public:
+  virtual ~Accounts() = default;
+  // false: exists already, nothing changed.
+  virtual StorageResult<bool> create(const Account& account) = 0;
+  virtual StorageResult<std::optional<Account>> find(const xmpp::Jid& jid) = 0;
+  virtual StorageResult<bool> exists(const xmpp::Jid& jid) = 0;
+  // Removes the account and its keys; false: there is none.
+  virtual StorageResult<bool> remove(const xmpp::Jid& jid) = 0;
+  // Up to `limit` accounts of the host in order of their localpart's bytes, after the localpart
+  // `after` (empty: from the start).
+  virtual StorageResult<std::vector<AccountSummary>> list(std::string_view host,
+                                                          std::string_view after,
+                                                          std::size_t limit) = 0;
+  // Replaces all keys; false: no such account.
+  virtual StorageResult<bool> set_keys(const xmpp::Jid& jid,
+                                       const std::vector<xmpp::sasl::ScramKeys>& keys) = 0;
+  // false: no such account.
+  virtual StorageResult<bool> set_enabled(const xmpp::Jid& jid, bool is_enabled) = 0;
+  // Accounts of the host, disabled ones too.
+  virtual StorageResult<std::uint64_t> count(std::string_view host) = 0;
+  // The hashes that every enabled account of the host has keys for: what SCRAM may be offered. All
+  // of them for a host without enabled accounts.
+  virtual StorageResult<xmpp::sasl::ScramHashSet> common_hashes(std::string_view host) = 0;
+};
+
+// Bytes by (space, key), e.g. the server's secrets.
+class KeyValue {
+ public:
+  virtual ~KeyValue() = default;
+  virtual StorageResult<std::optional<std::string>> find(std::string_view space,
+                                                         std::string_view key) = 0;
+  // Inserts or replaces.
+  virtual StorageResult<void> put(std::string_view space, std::string_view key,
+                                  std::string_view value) = 0;
+  // false: was not there.
+  virtual StorageResult<bool> remove(std::string_view space, std::string_view key) = 0;
+};
+
+// One transaction. In read() the stores' changing functions must not be called (asserted).
+class Tx {
+ public:
+  virtual ~Tx() = default;
+  virtual Accounts& accounts() = 0;
+  virtual KeyValue& key_value() = 0;
+};
+
+// What orders operations: the bare JID of an account or a room, a host, "server" for secrets.
+class StorageKey {
+ public:
+  StorageKey(const xmpp::Jid& jid)
+      : text_(jid.bare_str()) {}                            // NOLINT(google-explicit-constructor)
+  StorageKey(std::string_view text) : text_(text) {}        // NOLINT(google-explicit-constructor)
+  StorageKey(const char* text) : text_(text) {}             // NOLINT(google-explicit-constructor)
+  StorageKey(std::string text) : text_(std::move(text)) {}  // NOLINT(google-explicit-constructor)
+  [[nodiscard]] const std::string& text() const noexcept { return text_; }
+
+ private:
+  std::string text_;
+};
+
+namespace storage_detail {
+
+template <typename T>
+inline constexpr bool kIsStorageResult = false;
+template <typename T>
+inline constexpr bool kIsStorageResult<StorageResult<T>> = std::is_void_v<T> || Sendable<T>;
+
+// A closure with its arguments on its way to the storage thread and back. It is its own Mail.
+class Operation : public xmpp::net::Mail {
+ public:
+  Operation(Act act_on_return, bool is_write, StorageKey key)
+      : Mail(act_on_return), is_write_(is_write), key_(std::move(key)) {}
+  Operation(const Operation&) = delete;
+  Operation& operator=(const Operation&) = delete;
+  virtual ~Operation() = default;
+
+  [[nodiscard]] bool is_write() const noexcept { return is_write_; }
+  [[nodiscard]] const std::string& key() const noexcept { return key_.text(); }
+
+  // Runs the closure and keeps the outcome; false if that is an error. May be called again.
+  virtual bool run(Tx& tx) = 0;
+  // Makes `error` the outcome.
+  virtual void fail(StorageError error) = 0;
+  // Hands the outcome to whoever asked; the operation then belongs to them.
+  virtual void deliver() = 0;
+
+ private:
+  const bool is_write_;
+  const StorageKey key_;
+};
+
+template <typename F, typename... Args>
+class Call : public Operation {
+ public:
+  using Outcome = std::invoke_result_t<F&, Tx&, const Args&...>;
+  static_assert(Captureless<F>, "a storage closure captures nothing: pass values as arguments");
+  static_assert((Sendable<Args> && ...), "arguments of a storage closure are values (Sendable)");
+  static_assert(kIsStorageResult<Outcome>, "a storage closure returns StorageResult<value>");
+
+  Call(Act act_on_return, bool is_write, StorageKey key, F fn, Args... args)
+      : Operation(act_on_return, is_write, std::move(key)), fn_(fn), args_(std::move(args)...) {}
+
+  bool run(Tx& tx) final {
+    outcome_.emplace(
+        std::apply([&](const Args&... args) { return Outcome(fn_(tx, args...)); }, args_));
+    return outcome_->has_value();
+  }
+  void fail(StorageError error) final { outcome_.emplace(xmpp::Err(std::move(error))); }
+
+ protected:
+  [[nodiscard]] Outcome take_outcome() { return std::move(*outcome_); }
+
+ private:
+  [[no_unique_address]] F fn_;
+  std::tuple<Args...> args_;
+  std::optional<Outcome> outcome_;
+};
+
+// Resumes a coroutine or calls `Done` on the reactor's thread.
+template <typename Done, typename F, typename... Args>
+class ReactorCall final : public Call<F, Args...> {
+ public:
+  ReactorCall(xmpp::net::Reactor& reactor, bool is_write, StorageKey key, Done done, F fn,
+              Args... args)
+      : Call<F, Args...>(&arrive, is_write, std::move(key), fn, std::move(args)...),
+        reactor_(reactor),
+        done_(std::move(done)) {}
+  void deliver() override { reactor_.post(this); }
+
+ private:
+  static void arrive(xmpp::net::Mail* mail, bool run) {
+    std::unique_ptr<ReactorCall> self(static_cast<ReactorCall*>(mail));
+    if (run) self->done_(self->take_outcome());
+  }
+  xmpp::net::Reactor& reactor_;
+  Done done_;
+};
+
+// Wakes a thread that waits.
+struct Waiter {
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool is_done = false;
+};
+template <typename F, typename... Args>
+class BlockingCall final : public Call<F, Args...> {
+ public:
+  BlockingCall(Waiter& waiter, std::optional<typename Call<F, Args...>::Outcome>& into,
+               bool is_write, StorageKey key, F fn, Args... args)
+      : Call<F, Args...>(nullptr, is_write, std::move(key), fn, std::move(args)...),
+        waiter_(waiter),
+        into_(into) {}
+  void deliver() override {
+    std::unique_ptr<BlockingCall> self(this);
+    const std::lock_guard lock(waiter_.mutex);
+    into_.emplace(this->take_outcome());
+    waiter_.is_done = true;
+    waiter_.changed.notify_one();
+  }
+
+ private:
+  Waiter& waiter_;
+  std::optional<typename Call<F, Args...>::Outcome>& into_;
+};
+
+}  // namespace storage_detail
+
+class Storage {
+ public:
+  Storage() = default;
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  virtual ~Storage() = default;
+
+  // Runs `fn(tx, args...)` in a transaction; await the returned Completion, named first (GCC 12).
+  // A full queue or a stopped storage completes it at once.
+  template <typename F, typename... Args>
+  [[nodiscard]] auto write(xmpp::net::Reactor& reactor, StorageKey key, F fn, Args... args) {
+    return start(reactor, true, std::move(key), fn, std::move(args)...);
+  }
+  // The same without changes to the database; runs beside the writer where it can.
+  template <typename F, typename... Args>
+  [[nodiscard]] auto read(xmpp::net::Reactor& reactor, StorageKey key, F fn, Args... args) {
+    return start(reactor, false, std::move(key), fn, std::move(args)...);
+  }
+
+  // The same for code that is no coroutine: `done(StorageResult<T>)` is called on the reactor's
+  // thread, never within this call; it may capture.
+  template <typename Done, typename F, typename... Args>
+  void write_then(xmpp::net::Reactor& reactor, StorageKey key, Done done, F fn, Args... args) {
+    start_then(reactor, true, std::move(key), std::move(done), fn, std::move(args)...);
+  }
+  template <typename Done, typename F, typename... Args>
+  void read_then(xmpp::net::Reactor& reactor, StorageKey key, Done done, F fn, Args... args) {
+    start_then(reactor, false, std::move(key), std::move(done), fn, std::move(args)...);
+  }
+
+  // Waits for the outcome; for start-up, tools and tests, never on a worker.
+  template <typename F, typename... Args>
+  [[nodiscard]] auto write_blocking(StorageKey key, F fn, Args... args) {
+    return wait_for(true, std::move(key), fn, std::move(args)...);
+  }
+  template <typename F, typename... Args>
+  [[nodiscard]] auto read_blocking(StorageKey key, F fn, Args... args) {
+    return wait_for(false, std::move(key), fn, std::move(args)...);
+  }
+
+ protected:
+  // Takes the operation and delivers it later, or leaves it and says why not.
+  virtual std::optional<StorageError> submit(
+      std::unique_ptr<storage_detail::Operation>& operation) = 0;
+  // Works off what waits if there are no threads that do so.
+  virtual void drive() = 0;
+
+ private:
+  template <typename F, typename... Args>
+  auto start(xmpp::net::Reactor& reactor, bool is_write, StorageKey key, F fn, Args... args) {
+    using Outcome = typename storage_detail::Call<F, Args...>::Outcome;
+    xmpp::Completion<Outcome> completion;
+    auto done = [ticket = completion.ticket()](Outcome outcome) {
+      ticket.complete(std::move(outcome));
+    };
+    using Op = storage_detail::ReactorCall<decltype(done), F, Args...>;
+    std::unique_ptr<storage_detail::Operation> op = std::make_unique<Op>(
+        reactor, is_write, std::move(key), std::move(done), fn, std::move(args)...);
+    if (auto refused = submit(op)) {
+      op->fail(std::move(*refused));
+      xmpp::net::Mail* mail = op.release();
+      mail->act(mail, true);
+    }
+    return completion;
+  }
+
+  template <typename Done, typename F, typename... Args>
+  void start_then(xmpp::net::Reactor& reactor, bool is_write, StorageKey key, Done done, F fn,
+                  Args... args) {
+    using Op = storage_detail::ReactorCall<Done, F, Args...>;
+    std::unique_ptr<storage_detail::Operation> op = std::make_unique<Op>(
+        reactor, is_write, std::move(key), std::move(done), fn, std::move(args)...);
+    if (auto refused = submit(op)) {
+      op->fail(std::move(*refused));
+      op.release()->deliver();
+    }
+  }
+
+  template <typename F, typename... Args>
+  auto wait_for(bool is_write, StorageKey key, F fn, Args... args) {
+    using Outcome = typename storage_detail::Call<F, Args...>::Outcome;
+    storage_detail::Waiter waiter;
+    std::optional<Outcome> outcome;
+    std::unique_ptr<storage_detail::Operation> op =
+        std::make_unique<storage_detail::BlockingCall<F, Args...>>(
+            waiter, outcome, is_write, std::move(key), fn, std::move(args)...);
+    if (auto refused = submit(op)) {
+      op->fail(std::move(*refused));
+      op.release()->deliver();
+    } else {
+      drive();
+    }
+    std::unique_lock lock(waiter.mutex);
+    waiter.changed.wait(lock, [&] { return waiter.is_done; });
+    return std::move(*outcome);
+  }
+};
+
+}  // namespace xmppd
