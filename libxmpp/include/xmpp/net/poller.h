@@ -1,8 +1,11 @@
-// The two seams between the programs and the operating system: ByteChannel (one connection: read, writev)
-// and Poller (which channels are ready: one virtual call per turn). The simulator supplies both.
+// The two seams between the programs and the operating system: ByteChannel (one connection: read,
+// writev) and Poller (which channels are ready: one virtual call per turn). The simulator supplies
+// both.
 //
-// Readiness is edge-triggered: after a Readiness::readable event the handler reads until a short read or
-// would_block, or asks Reactor::read_again() to be called in the next turn.
+// Readiness is edge-triggered: after a Readiness::readable event the handler reads until a short
+// read or would_block, or asks Reactor::read_again() to be called in the next turn. With
+// Readiness::hangup a short read is not enough (the end of input may have been announced by this
+// very event): read to the end.
 //
 // Thread-safety: one thread, except Poller::wake().
 #pragma once
@@ -57,6 +60,7 @@ struct Watch {
   using OnReady = void (*)(void* self, Readiness readiness);
   OnReady on_ready = nullptr;
   void* self = nullptr;
+  bool is_queued = false;  // the reactor's: read_again() was called
 };
 
 struct Fired {
@@ -71,10 +75,11 @@ class Poller {
   Poller& operator=(const Poller&) = delete;
   virtual ~Poller() = default;
 
-  // Starts watching for reading and writing, edge-triggered. If the channel is ready already an event
-  // follows. `watch` must stay in place until unwatch().
+  // Starts watching for reading and writing, edge-triggered. If the channel is ready already an
+  // event follows. `watch` must stay in place until unwatch().
   virtual void watch(ByteChannel& channel, Watch& watch) = 0;
-  // A file descriptor that is no ByteChannel (listener, eventfd, control socket), level-triggered, readable.
+  // A file descriptor that is no ByteChannel (listener, eventfd, control socket), level-triggered,
+  // readable.
   virtual void watch_fd(int fd, Watch& watch) = 0;
   // Forgets a watch; events for it that wait() already returned are not the poller's business.
   virtual void unwatch(ByteChannel& channel) noexcept = 0;

@@ -2,17 +2,21 @@
 //   1. wait in the poller (not at all if there is work left),  2. handlers of ready channels,
 //   3. mail, up to a budget,  4. timers,  5. end-of-turn calls (publish outboxes),
 //   6. flush everything that was marked dirty, once.
-// Nothing writes to a socket outside step 6. The same loop drives server workers, clients and xmppbench; in
-// the simulator somebody else calls turn().
+// Nothing writes to a socket outside step 6. The same loop drives server workers, clients and
+// xmppbench; in the simulator somebody else calls turn().
 //
-// Thread-safety: post(), stop() and load figures any thread; everything else the loop's thread only.
-// Invariants: (1) now() does not change within a turn's step. (2) A Flushable is flushed at most once a
-// turn. (3) A watch removed during dispatch gets no further event.
+// Thread-safety: post(), stop() and load figures any thread; everything else the loop's thread
+// only. Invariants: (1) now() does not change within a turn's step. (2) A Flushable is flushed at
+// most once a turn. (3) A watch removed during dispatch gets no further event. (4) A turn that has
+// work left (mail, read_again, dirty) does not wait.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <span>
+#include <utility>
 #include <vector>
 
 #include "xmpp/base/intrusive_list.h"
@@ -24,7 +28,7 @@
 namespace xmpp::net {
 
 // Something with output to send at the end of the turn.
-class Flushable : public ListNode {
+class Flushable : public ListHook<> {
  public:
   using Flush = void (*)(Flushable* self);
   explicit Flushable(Flush flush) noexcept : flush_(flush) {}
@@ -61,10 +65,15 @@ class Reactor {
   // Calls the watch again in the next turn as if readable: its handler stopped at its budget.
   void read_again(Watch& watch);
 
-  // Flush at the end of this turn. Idempotent within a turn.
+  // Scratch memory for one read: valid until the next handler runs. 64 KiB, one for the whole
+  // reactor, so that idle connections hold no input buffer.
+  [[nodiscard]] std::span<char> read_buffer();
+
+  // Flush at the end of this turn (of the next, if called by a flush). Idempotent within a turn.
   void mark_dirty(Flushable& flushable) noexcept;
 
-  // Any thread: publishes one mail and wakes the loop if it sleeps. Mail posted by one thread runs in order.
+  // Any thread: publishes one mail and wakes the loop if it sleeps. Mail posted by one thread runs
+  // in order.
   void post(Mail* mail) noexcept;
   // The same for a chain (newest to oldest), for outboxes.
   void post_chain(Mail* newest, Mail* oldest, std::size_t count) noexcept;
@@ -72,7 +81,7 @@ class Reactor {
   void call(F&& function) {
     post(make_mail(std::forward<F>(function)));
   }
-  // Mails that wait.
+  // Mails that wait. Any thread.
   [[nodiscard]] std::size_t mail_depth() const noexcept { return mailbox_.depth(); }
 
   // Called in step 5 of every turn, in order of registration; for outboxes. Not removable.
@@ -83,8 +92,11 @@ class Reactor {
   [[nodiscard]] std::uint64_t mails() const noexcept { return mails_; }
 
  private:
-  bool run_mail();
+  void poll(Instant latest);
+  void dispatch();
+  void run_mail();
   void flush_dirty();
+  void forget(Watch& watch) noexcept;
 
   Poller& poller_;
   Clock& clock_;
@@ -94,6 +106,7 @@ class Reactor {
   Mail* backlog_ = nullptr;  // taken, beyond the budget of the last turn; oldest first
   std::vector<Fired> fired_;
   std::vector<Watch*> again_;
+  std::unique_ptr<char[]> read_buffer_;
   IntrusiveList<Flushable> dirty_;
   std::vector<std::function<void()>> end_of_turn_;
   std::atomic<bool> stopping_{false};

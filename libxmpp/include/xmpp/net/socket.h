@@ -1,15 +1,15 @@
-// TCP and Unix sockets: non-blocking channels and listeners. Poco::Net::SocketAddress parses and prints
-// addresses; reading and writing are raw calls on the descriptor (Poco's throw on EAGAIN).
+// TCP and Unix sockets: non-blocking channels and listeners. Poco::Net::SocketAddress parses and
+// prints addresses; reading and writing are raw calls on the descriptor (Poco's throw on EAGAIN).
 //
 // Thread-safety: one thread each.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
 
 #include "xmpp/base/result.h"
 #include "xmpp/net/poller.h"
@@ -17,9 +17,19 @@
 namespace xmpp::net {
 
 struct SocketError {
-  int code = 0;  // errno
+  int code = 0;      // errno
   std::string what;  // e.g. "bind 127.0.0.1:5222: Address already in use"
 };
+
+// "127.0.0.1:5222" or "[::1]:5222" from an IP literal and a port; a name stays as it is.
+[[nodiscard]] std::string join_host_port(std::string_view host, std::uint16_t port);
+struct HostPort {
+  std::string host;  // without brackets
+  std::uint16_t port = 0;
+};
+// Splits "host:port", "1.2.3.4:5", "[::1]:5"; nullopt if there is no valid port.
+[[nodiscard]] std::optional<HostPort> parse_host_port(std::string_view text);
+[[nodiscard]] bool is_ip_literal(std::string_view host) noexcept;  // without brackets
 
 struct ListenOptions {
   bool reuse_port = false;  // SO_REUSEPORT: one listener per worker
@@ -34,21 +44,27 @@ class Listener {
   Listener(Listener&& other) noexcept;
   Listener& operator=(Listener&& other) noexcept;
   ~Listener();
-  // The next waiting connection, or nullptr if there is none (or it failed; `error` then has errno).
+  // The next waiting connection, or nullptr if there is none (or it failed; `error` then has
+  // errno).
   [[nodiscard]] std::unique_ptr<ByteChannel> accept(int* error = nullptr) noexcept;
   [[nodiscard]] int fd() const noexcept { return fd_; }
   // With the port that was really bound.
   [[nodiscard]] std::string local_address() const;
 
  private:
-  explicit Listener(int fd) : fd_(fd) {}
+  explicit Listener(int fd) noexcept : fd_(fd) {}
   int fd_ = -1;
 };
+
+// Takes over a connected socket (e.g. one end of a socketpair) and makes it non-blocking.
+[[nodiscard]] std::unique_ptr<ByteChannel> make_channel(int fd) noexcept;
 
 // Keepalive and TCP_USER_TIMEOUT for peers that vanish; TCP_NODELAY is always set.
 void set_dead_peer_timeout(ByteChannel& channel, std::chrono::seconds timeout) noexcept;
 
-// Starts to connect to a numeric address; the channel becomes writable when done (or hangs up).
+// Starts to connect to a numeric address ("127.0.0.1:5222", "[::1]:5222", "unix:/path"); the
+// channel becomes writable when done (or hangs up). `local_address`: "127.0.1.5" or "127.0.1.5:0",
+// the source to use.
 [[nodiscard]] Result<std::unique_ptr<ByteChannel>, SocketError> connect_start(
     const std::string& address, const std::string& local_address = {});
 // After the first writable or hangup event: 0 if connected, else errno.
