@@ -1,7 +1,7 @@
 // Storage as modules and core see it: typed stores, transactions as closures, errors as values.
 //
 //   auto pending = storage.write(reactor, jid,
-//                                [](Tx& tx, Account a) { return tx.accounts().create(a); },
+//                                [](Tx& tx, AccountRecord a) { return tx.accounts().create(a); },
 //                                account);
 //   auto outcome = co_await pending;              // Result<bool, StorageError>, on `reactor`'s
 //   thread if (!outcome) ...outcome.error().code...
@@ -57,8 +57,8 @@ struct StorageError {
 template <typename T>
 using StorageResult = Result<T, StorageError>;
 
-// An account as stored: never a password.
-struct Account {
+// An account as stored: never a password. (xmppd::Account is the live object on its owner.)
+struct AccountRecord {
   xmpp::Jid jid;  // bare, with a localpart
   bool is_enabled = true;
   xmpp::Timestamp created_at{};             // stored in milliseconds
@@ -80,8 +80,8 @@ class Accounts {
  public:
   virtual ~Accounts() = default;
   // false: exists already, nothing changed.
-  virtual StorageResult<bool> create(const Account& account) = 0;
-  virtual StorageResult<std::optional<Account>> find(const xmpp::Jid& jid) = 0;
+  virtual StorageResult<bool> create(const AccountRecord& account) = 0;
+  virtual StorageResult<std::optional<AccountRecord>> find(const xmpp::Jid& jid) = 0;
   virtual StorageResult<bool> exists(const xmpp::Jid& jid) = 0;
   // Removes the account and its keys; false: there is none.
   virtual StorageResult<bool> remove(const xmpp::Jid& jid) = 0;
