@@ -1,6 +1,7 @@
-// Atoms: well-known element names, attribute names and namespaces as 16-bit integers, so that matching is
-// integer comparison. atoms.def lists them once; it is append-only within an ABI number. Names that it
-// does not know have Atom::unknown and compare as text, so third-party modules need no rebuild.
+// Atoms: well-known element names, attribute names and namespaces as 16-bit integers, so that
+// matching is integer comparison. atoms.def lists them once; it is append-only within an ABI
+// number. Names that it does not know have Atom::unknown and compare as text, so third-party
+// modules need no rebuild.
 //
 // Thread-safety: constant data.
 #pragma once
@@ -53,8 +54,8 @@ constexpr std::uint64_t load_bytes(const char* bytes) noexcept {
   return word;
 }
 
-// Ends of the text and its length; that tells the texts of atoms.def apart, and costs the same for a long
-// namespace as for a short name. Nobody can aim at a bucket: the table is fixed.
+// Ends of the text and its length; that tells the texts of atoms.def apart, and costs the same for
+// a long namespace as for a short name. Nobody can aim at a bucket: the table is fixed.
 constexpr std::size_t atom_slot(std::string_view text) noexcept {
   const std::size_t size = text.size();
   const char* data = text.data();

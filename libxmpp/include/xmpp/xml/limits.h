@@ -12,6 +12,8 @@ struct Limits {
   std::size_t depth = 64;
   // Attributes of one element, namespace declarations included.
   std::size_t attributes = 64;
+  // Prefixes in force at one place, which bounds the work of looking one up.
+  std::size_t prefixes = 64;
   // Nodes (elements, attributes, text runs) of one first-level element.
   std::size_t nodes = 32'768;
 };
