@@ -51,12 +51,16 @@ OutputChain& OutputChain::operator=(OutputChain&& other) noexcept {
   return *this;
 }
 
+std::string& OutputChain::tail() {
+  const bool fits = first_ < segments_.size() && segments_.back().shared.empty() &&
+                    segments_.back().copied.size() < kSegmentLimit;
+  if (!fits) segments_.emplace_back();
+  return segments_.back().copied;
+}
+
 void OutputChain::append(std::string_view bytes) {
   while (!bytes.empty()) {
-    const bool fits = first_ < segments_.size() && segments_.back().shared.empty() &&
-                      segments_.back().copied.size() < kSegmentLimit;
-    if (!fits) segments_.emplace_back();
-    std::string& copied = segments_.back().copied;
+    std::string& copied = tail();
     const std::size_t count = std::min(bytes.size(), kSegmentLimit - copied.size());
     copied.append(bytes.substr(0, count));
     size_ += count;

@@ -43,7 +43,7 @@ struct ClientFailure {
   enum class Stage : std::uint8_t { resolve, connect, tls, stream, sasl, bind, none } stage;
   std::string text;                              // for people
   std::optional<StreamError> stream_error;
-  std::optional<sasl::Condition> sasl;
+  std::optional<sasl::SaslCondition> sasl;
 };
 
 class Client {

@@ -1,0 +1,231 @@
+// The stream machine's loop: the parser's events in, our events out; errors and the end of the
+// stream. See stream/machine.h.
+#include "stream/machine.h"
+
+#include <utility>
+
+#include "stream/tables.h"
+#include "xmpp/core/namespaces.h"
+#include "xmpp/xml/writer.h"
+
+namespace xmpp {
+namespace {
+
+// What may wait in a pause: a driver that reads on regardless must not fill the memory.
+constexpr std::size_t kQueueLimit = 1'048'576;
+constexpr xml::Name kBindPayload{ns::bind, "bind"};
+
+// A client's stanza may state no sender, its bare JID or its full JID (RFC 6120 8.1.2.1).
+bool is_own_address(const Jid& from, const Jid& own) noexcept {
+  return from.is_empty() || from == own || (from.is_bare() && from.bare_equals(own));
+}
+
+}  // namespace
+
+StreamMachine::StreamMachine(Role its_role, std::shared_ptr<const StreamPolicy> its_policy,
+                             Rng& rng, Instant now)
+    : role(its_role),
+      usable_bits(its_policy->content_ns == ns::client
+                      ? StreamBits::authenticated | StreamBits::bound | kHeaders
+                      : StreamBits::authenticated | kHeaders),
+      policy(std::move(its_policy)),
+      parser(policy->limits_unauthenticated),
+      setup(std::make_unique<Setup>()) {
+  setup->rng = &rng;
+  if (policy->unauthenticated_timeout.count() > 0) {
+    setup->deadline = now + policy->unauthenticated_timeout;
+  }
+}
+
+void StreamMachine::receive(std::string_view bytes) {
+  if (bytes.empty() || is_dead()) return;
+  if (awaiting == Awaiting::tls) {
+    // These bytes are not part of the TLS handshake: somebody injected them in the clear.
+    end({.error = {StreamCondition::policy_violation, "data behind the start of TLS"}});
+    return;
+  }
+  if (parser_hungry_ && awaiting == Awaiting::nothing && queue_ == nullptr) {
+    parser_hungry_ = false;
+    parser.feed(bytes);
+    return;
+  }
+  if (queue_ == nullptr) queue_ = std::make_unique<Queue>();
+  if (queue_->waiting.size() + bytes.size() > kQueueLimit) {
+    fail({StreamCondition::policy_violation, "too much data while a step of the login is pending"});
+    return;
+  }
+  queue_->waiting += bytes;
+}
+
+void StreamMachine::hold() {
+  if (!parser_hungry_ && !is_dead()) parser.hold();
+}
+
+// The parser wants more: gives it what has queued. False: there is nothing.
+bool StreamMachine::feed_queue() {
+  parser_hungry_ = true;
+  if (queue_ == nullptr) return false;
+  if (queue_->waiting.empty()) {
+    queue_.reset();
+    return false;
+  }
+  queue_->feeding = std::exchange(queue_->waiting, {});
+  parser_hungry_ = false;
+  parser.feed(queue_->feeding);
+  return true;
+}
+
+std::size_t StreamMachine::held_bytes() const noexcept {
+  return (parser_hungry_ ? 0 : parser.unread_bytes()) +
+         (queue_ == nullptr ? 0 : queue_->waiting.size());
+}
+
+bool StreamMachine::has_pipelined_bytes() const noexcept {
+  return held_bytes() != 0;
+}
+
+// The oldest event that is ready without any input.
+std::optional<Event> StreamMachine::take_event() {
+  if (setup != nullptr && !setup->events.empty()) {
+    Event event = std::move(setup->events.front());
+    setup->events.erase(setup->events.begin());
+    if (awaiting != Awaiting::nothing) hold();
+    return event;
+  }
+  if (setup != nullptr && (setup->finished || is_dead())) setup.reset();
+  if (report_of_death != nullptr) {
+    Event event(std::in_place_type<StreamFailed>, std::move(*report_of_death));
+    report_of_death.reset();
+    return event;
+  }
+  if (std::exchange(closed_unreported, false)) return Event(std::in_place_type<Closed>);
+  if (awaiting != Awaiting::nothing || is_dead()) return Event(std::in_place_type<NeedBytes>);
+  return std::nullopt;
+}
+
+Event StreamMachine::next() {
+  using ParserEvent = xml::StreamParser::Event;
+  for (;;) {
+    if (std::optional<Event> event = take_event()) return std::move(*event);
+    if (parser_hungry_ && !feed_queue()) return Event(std::in_place_type<NeedBytes>);
+    switch (parser.next()) {
+      case ParserEvent::need_bytes:
+        if (!feed_queue()) return Event(std::in_place_type<NeedBytes>);
+        break;
+      case ParserEvent::open:
+        on_header(parser.take_document());
+        break;
+      case ParserEvent::element:
+        if (std::optional<Event> event = on_stanza(parser.take_document())) {
+          return std::move(*event);
+        }
+        break;
+      case ParserEvent::text:
+        break;
+      case ParserEvent::close:
+        on_close();
+        break;
+      case ParserEvent::error:
+        fail({stream::condition_of(parser.error()), {}});
+        break;
+    }
+  }
+}
+
+// The path of every stanza once the stream is usable; nullopt: it was dealt with here.
+std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
+  if (!is_usable()) {
+    on_element(document);
+    return std::nullopt;
+  }
+  std::optional<ParsedStanza> parsed = parse_stanza(document, policy->content_ns);
+  if (!parsed) {
+    for (const std::string_view wanted : policy->nonzas) {
+      if (document.root().ns() == wanted) {
+        return Event(std::in_place_type<NonzaReceived>, document);
+      }
+    }
+    on_element(document);
+    return std::nullopt;
+  }
+  Stanza& stanza = parsed->stanza;
+  if (is_receiver()) {
+    if (has_any(bits, StreamBits::bound)) {
+      if (!is_own_address(stanza.from(), jid)) {
+        fail({StreamCondition::invalid_from, {}});
+        return std::nullopt;
+      }
+      if (stanza.is_iq() && stanza.type() == StanzaType::set && stanza.has(kBindPayload)) {
+        on_element(document);
+        return std::nullopt;
+      }
+    }
+    // RFC 6120 8.1.5: the stream's language is that of its stanzas.
+    if (stanza.envelope().lang.empty() && !lang.empty()) stanza.envelope().lang = lang;
+  }
+  return Event(std::in_place_type<StanzaReceived>, std::move(*parsed));
+}
+
+void StreamMachine::report(Event event, Awaiting question) {
+  if (is_dead()) return;
+  setup->events.push_back(std::move(event));
+  awaiting = question;
+}
+
+void StreamMachine::end(StreamFailed report, std::string_view last_words) {
+  if (is_dead()) return;
+  if (has_any(bits, StreamBits::header_sent)) {
+    write(last_words);
+    write("</stream:stream>");
+  }
+  gain(StreamBits::closing | StreamBits::closed);
+  awaiting = Awaiting::nothing;
+  queue_.reset();
+  report_of_death = std::make_unique<StreamFailed>(std::move(report));
+}
+
+void StreamMachine::fail(StreamError error) {
+  if (is_dead()) return;
+  // An error during set-up follows our own header. An initiator that never opened says nothing.
+  if (!has_any(bits, StreamBits::header_sent) && is_receiver()) write_header();
+  std::string markup = "<stream:error><";
+  markup += to_string(error.condition);
+  markup += " xmlns='";
+  markup += ns::stream_errors;
+  if (error.condition == StreamCondition::see_other_host && !error.text.empty()) {
+    markup += "'>";
+    xml::escape_text(markup, error.text);
+    markup += "</see-other-host>";
+  } else {
+    markup += "'/>";
+    if (!error.text.empty()) {
+      markup += "<text xmlns='";
+      markup += ns::stream_errors;
+      markup += "' xml:lang='en'>";
+      xml::escape_text(markup, error.text);
+      markup += "</text>";
+    }
+  }
+  markup += "</stream:error>";
+  end({.error = std::move(error)}, markup);
+}
+
+void StreamMachine::close() {
+  if (has_any(bits, StreamBits::closing | StreamBits::closed)) return;
+  if (!has_any(bits, StreamBits::header_sent)) {
+    gain(StreamBits::closing | StreamBits::closed);
+    closed_unreported = true;
+    return;
+  }
+  write("</stream:stream>");
+  gain(StreamBits::closing);
+  awaiting = Awaiting::nothing;
+}
+
+void StreamMachine::on_close() {
+  if (has_any(bits, StreamBits::header_sent)) write("</stream:stream>");
+  gain(StreamBits::closing | StreamBits::closed);
+  closed_unreported = true;
+}
+
+}  // namespace xmpp

@@ -1,0 +1,44 @@
+// See stream/tables.h.
+#include "stream/tables.h"
+
+#include <array>
+
+namespace xmpp::stream {
+namespace {
+
+constexpr std::array<const Feature*, 6> kFeatures = {
+    &kStartTls, &kChannelBinding, &kSasl, &kBind, &kSession, &kLimits,
+};
+
+struct ConditionOf {
+  xml::ParseError error;
+  StreamCondition condition;
+};
+constexpr std::array kConditions = {
+    ConditionOf{xml::ParseError::not_well_formed, StreamCondition::not_well_formed},
+    ConditionOf{xml::ParseError::restricted_xml, StreamCondition::restricted_xml},
+    ConditionOf{xml::ParseError::unsupported_encoding, StreamCondition::unsupported_encoding},
+    ConditionOf{xml::ParseError::limit_exceeded, StreamCondition::policy_violation},
+};
+
+}  // namespace
+
+std::span<const Feature* const> features() noexcept {
+  return kFeatures;
+}
+
+const Feature* find_feature(std::string_view ns) noexcept {
+  for (const Feature* feature : kFeatures) {
+    if (feature->name.ns == ns) return feature;
+  }
+  return nullptr;
+}
+
+StreamCondition condition_of(xml::ParseError error) noexcept {
+  for (const ConditionOf& row : kConditions) {
+    if (row.error == error) return row.condition;
+  }
+  return StreamCondition::undefined_condition;
+}
+
+}  // namespace xmpp::stream
