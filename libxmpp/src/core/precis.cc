@@ -100,12 +100,12 @@ constexpr int kViramaClass = 9;
 }  // namespace
 
 CodePointClass classify(UChar32 c) noexcept {
+  if (c >= 0x21 && c <= 0x7E) return CodePointClass::valid;
   CodePointClass exception{};
   if (find_exception(c, exception)) return exception;
   const int category = u_charType(c);
   const bool is_noncharacter = u_hasBinaryProperty(c, UCHAR_NONCHARACTER_CODE_POINT) != 0;
   if (category == U_UNASSIGNED && !is_noncharacter) return CodePointClass::unassigned;
-  if (c >= 0x21 && c <= 0x7E) return CodePointClass::valid;
   if (u_hasBinaryProperty(c, UCHAR_JOIN_CONTROL) != 0) return CodePointClass::context_join;
   if (is_old_hangul_jamo(c) || is_noncharacter ||
       u_hasBinaryProperty(c, UCHAR_DEFAULT_IGNORABLE_CODE_POINT) != 0 ||

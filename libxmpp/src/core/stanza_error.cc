@@ -65,7 +65,18 @@ static_assert(kTypes.size() == kNames.size());
 constexpr auto kTypeNames =
     std::to_array<std::string_view>({"auth", "cancel", "continue", "modify", "wait"});
 
-constexpr xml::Name kText{ns::stanza_errors, "text"};
+// The new address may be told with these two only (RFC 6120 8.3.3.5, 8.3.3.14).
+constexpr bool has_uri(StanzaCondition condition) noexcept {
+  return condition == StanzaCondition::gone || condition == StanzaCondition::redirect;
+}
+
+// The markup of an element in a form that stands anywhere.
+std::string standalone(xml::Element element) {
+  std::string out;
+  xml::Writer writer(out);
+  writer.write(element);
+  return out;
+}
 
 }  // namespace
 
@@ -83,6 +94,51 @@ StanzaErrorType default_type(StanzaCondition condition) noexcept {
 
 std::string_view to_string(StanzaErrorType type) noexcept {
   return kTypeNames[static_cast<std::size_t>(type)];
+}
+
+void write_stanza_error(std::string& out, const StanzaError& error) {
+  out.append("<error type='").append(to_string(error.type)).append("'><");
+  const std::string_view name = to_string(error.condition);
+  out.append(name).append(" xmlns='").append(ns::stanza_errors);
+  if (has_uri(error.condition) && !error.uri.empty()) {
+    out.append("'>");
+    xml::escape_text(out, error.uri);
+    out.append("</").append(name).append(">");
+  } else {
+    out.append("'/>");
+  }
+  if (!error.text.empty()) {
+    out.append("<text xmlns='").append(ns::stanza_errors).append("'>");
+    xml::escape_text(out, error.text);
+    out.append("</text>");
+  }
+  out.append(error.application).append("</error>");
+}
+
+StanzaError parse_stanza_error(xml::Element element) {
+  StanzaError error;
+  bool has_condition = false;
+  for (xml::Element child : element.children()) {
+    if (child.ns() == ns::stanza_errors) {
+      if (child.name() == "text") {
+        if (error.text.empty()) error.text = child.text();
+      } else if (const auto condition = parse_stanza_condition(child.name());
+                 condition && !has_condition) {
+        has_condition = true;
+        error.condition = *condition;
+        if (has_uri(*condition)) error.uri = child.text();
+      }
+    } else if (error.application.empty()) {
+      error.application = standalone(child);
+    }
+  }
+  std::string buffer;
+  const auto type = element.attr("type", buffer);
+  error.type =
+      type
+          ? find_by_name<StanzaErrorType>(kTypeNames, *type).value_or(default_type(error.condition))
+          : default_type(error.condition);
+  return error;
 }
 
 }  // namespace xmpp

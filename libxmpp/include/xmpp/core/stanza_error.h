@@ -1,10 +1,15 @@
-// The stanza error conditions of RFC 6120 8.3.3, as data.
+// The stanza error conditions of RFC 6120 8.3.3, as data; <error/> to and from markup.
+//
+// Thread-safety: values.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+
+#include "xmpp/xml/document.h"
 
 namespace xmpp {
 
@@ -44,12 +49,21 @@ enum class StanzaCondition : std::uint8_t {
 struct StanzaError {
   StanzaCondition condition = StanzaCondition::undefined_condition;
   StanzaErrorType type = StanzaErrorType::cancel;
-  std::string text;         // optional, for people
-  std::string application;  // optional: markup of one application-specific element, namespace declared
+  std::string text;  // optional, for people
+  std::string uri;   // of gone and redirect: the new address; else empty
+  std::string
+      application;  // optional: markup of one application-specific element, namespace declared
 
   StanzaError() = default;
-  StanzaError(StanzaCondition c, std::string for_people = {})  // NOLINT(google-explicit-constructor)
+  StanzaError(StanzaCondition c,
+              std::string for_people = {})  // NOLINT(google-explicit-constructor)
       : condition(c), type(default_type(c)), text(std::move(for_people)) {}
 };
+
+// Appends <error/> without xmlns: it stands in the content namespace, whichever that is.
+void write_stanza_error(std::string& out, const StanzaError& error);
+// Reads an <error/> leniently: an unknown condition is undefined-condition, a missing or unknown
+// type the condition's default. REQUIRES: element.is_valid().
+[[nodiscard]] StanzaError parse_stanza_error(xml::Element element);
 
 }  // namespace xmpp
