@@ -47,7 +47,19 @@ enum class StorageErrorCode : std::uint8_t {
   corrupt,      // what is stored cannot be read
   unavailable,  // disk full, file gone, storage stopped, outcome of a commit unknown
 };
-[[nodiscard]] std::string_view to_string(StorageErrorCode code) noexcept;
+[[nodiscard]] constexpr std::string_view to_string(StorageErrorCode code) noexcept {
+  switch (code) {
+    case StorageErrorCode::busy:
+      return "busy";
+    case StorageErrorCode::constraint:
+      return "constraint";
+    case StorageErrorCode::corrupt:
+      return "corrupt";
+    case StorageErrorCode::unavailable:
+      break;
+  }
+  return "unavailable";
+}
 
 struct StorageError {
   StorageErrorCode code = StorageErrorCode::unavailable;
@@ -65,7 +77,12 @@ struct AccountRecord {
   std::vector<xmpp::sasl::ScramKeys> keys;  // at most one per hash
 
   // The keys of `hash`, or nullptr.
-  [[nodiscard]] const xmpp::sasl::ScramKeys* find_keys(xmpp::sasl::ScramHash hash) const noexcept;
+  [[nodiscard]] const xmpp::sasl::ScramKeys* find_keys(xmpp::sasl::ScramHash hash) const noexcept {
+    for (const xmpp::sasl::ScramKeys& one : keys) {
+      if (one.hash == hash) return &one;
+    }
+    return nullptr;
+  }
 };
 
 // An account without its keys, for lists.

@@ -1,0 +1,198 @@
+// Every store, on every kind of database: what its interface promises.
+#include <gtest/gtest.h>
+
+#include "storage_fixture.h"
+
+namespace xmppd::test {
+namespace {
+
+using xmpp::sasl::ScramHash;
+using xmpp::sasl::ScramHashSet;
+
+enum class Kind { memory, file };
+
+class StoreConformance : public testing::TestWithParam<Kind> {
+ protected:
+  StoreConformance()
+      : world_({.path = GetParam() == Kind::memory ? ":memory:" : directory_.file("test.db")}) {}
+
+  // REQUIRES: the closure succeeds.
+  template <typename F, typename... Args>
+  auto write(F fn, Args... args) {
+    auto outcome = world_.storage->write_blocking("test", fn, std::move(args)...);
+    if (!outcome) ADD_FAILURE() << outcome.error().text;
+    return std::move(*outcome);
+  }
+  template <typename F, typename... Args>
+  auto read(F fn, Args... args) {
+    auto outcome = world_.storage->read_blocking("test", fn, std::move(args)...);
+    if (!outcome) ADD_FAILURE() << outcome.error().text;
+    return std::move(*outcome);
+  }
+
+  bool create(const AccountRecord& record) {
+    return write([](Tx& tx, const AccountRecord& a) { return tx.accounts().create(a); }, record);
+  }
+  std::optional<AccountRecord> find(const std::string& address) {
+    return read([](Tx& tx, const xmpp::Jid& j) { return tx.accounts().find(j); }, jid(address));
+  }
+  bool set_keys(const std::string& address, std::vector<xmpp::sasl::ScramKeys> keys) {
+    return write(
+        [](Tx& tx, const xmpp::Jid& j, const std::vector<xmpp::sasl::ScramKeys>& k) {
+          return tx.accounts().set_keys(j, k);
+        },
+        jid(address), std::move(keys));
+  }
+  bool set_enabled(const std::string& address, bool enabled) {
+    return write([](Tx& tx, const xmpp::Jid& j, bool e) { return tx.accounts().set_enabled(j, e); },
+                 jid(address), enabled);
+  }
+  bool remove(const std::string& address) {
+    return write([](Tx& tx, const xmpp::Jid& j) { return tx.accounts().remove(j); }, jid(address));
+  }
+  ScramHashSet common_hashes(const std::string& host) {
+    return read([](Tx& tx, const std::string& h) { return tx.accounts().common_hashes(h); }, host);
+  }
+  std::string names(const std::string& host, const std::string& after, int limit) {
+    auto page = read([](Tx& tx, const std::string& h, const std::string& a,
+                        int n) { return tx.accounts().list(h, a, static_cast<std::size_t>(n)); },
+                     host, after, limit);
+    std::string names;
+    for (const auto& one : page) names += std::string(one.jid.str()) + " ";
+    return names;
+  }
+
+  TemporaryDirectory directory_;
+  World world_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Databases, StoreConformance, testing::Values(Kind::memory, Kind::file),
+                         [](const auto& kind) {
+                           return kind.param == Kind::memory ? "memory" : "file";
+                         });
+
+TEST_P(StoreConformance, AnAccountIsFoundAsItWasCreated) {
+  EXPECT_FALSE(find("alice@localhost"));
+  const auto stored = account("alice@localhost", {ScramHash::sha1, ScramHash::sha512});
+  EXPECT_TRUE(create(stored));
+  const auto found = find("alice@localhost");
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->jid, stored.jid);
+  EXPECT_TRUE(found->is_enabled);
+  EXPECT_EQ(found->created_at, stored.created_at);
+  ASSERT_NE(found->find_keys(ScramHash::sha1), nullptr);
+  ASSERT_NE(found->find_keys(ScramHash::sha512), nullptr);
+  EXPECT_EQ(*found->find_keys(ScramHash::sha1), keys_of(ScramHash::sha1));
+  EXPECT_EQ(*found->find_keys(ScramHash::sha512), keys_of(ScramHash::sha512));
+  EXPECT_EQ(found->find_keys(ScramHash::sha256), nullptr);
+}
+
+TEST_P(StoreConformance, AnAccountIsCreatedOnce) {
+  EXPECT_TRUE(create(account("alice@localhost", {ScramHash::sha1})));
+  EXPECT_FALSE(create(account("alice@localhost", {ScramHash::sha256})));
+  EXPECT_EQ(find("alice@localhost")->keys.size(), 1U);
+  EXPECT_EQ(find("alice@localhost")->keys[0].hash, ScramHash::sha1);
+  EXPECT_TRUE(create(account("alice@example.org")));  // another host, another account
+}
+
+TEST_P(StoreConformance, ARemovedAccountLeavesNothing) {
+  create(account("alice@localhost", {ScramHash::sha1}));
+  EXPECT_TRUE(remove("alice@localhost"));
+  EXPECT_FALSE(remove("alice@localhost"));
+  EXPECT_FALSE(find("alice@localhost"));
+  EXPECT_TRUE(create(account("alice@localhost")));
+  EXPECT_TRUE(find("alice@localhost")->keys.empty());
+}
+
+TEST_P(StoreConformance, ExistsAndCount) {
+  const auto exists = [](Tx& tx, const xmpp::Jid& j) { return tx.accounts().exists(j); };
+  const auto count = [](Tx& tx, const std::string& h) { return tx.accounts().count(h); };
+  EXPECT_FALSE(read(exists, jid("alice@localhost")));
+  EXPECT_EQ(read(count, std::string("localhost")), 0U);
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  create(account("carol@example.org"));
+  EXPECT_TRUE(read(exists, jid("alice@localhost")));
+  EXPECT_EQ(read(count, std::string("localhost")), 2U);
+}
+
+TEST_P(StoreConformance, AccountsAreListedInPages) {
+  for (const char* name : {"c@localhost", "a@localhost", "b@localhost", "z@other"}) {
+    create(account(name));
+  }
+  set_enabled("b@localhost", false);
+  EXPECT_EQ(names("localhost", "", 2), "a@localhost b@localhost ");
+  EXPECT_EQ(names("localhost", "b", 2), "c@localhost ");
+  EXPECT_EQ(names("localhost", "c", 2), "");
+  EXPECT_EQ(names("nowhere", "", 2), "");
+}
+
+TEST_P(StoreConformance, KeysAreReplaced) {
+  EXPECT_FALSE(set_keys("alice@localhost", {}));
+  create(account("alice@localhost", {ScramHash::sha1, ScramHash::sha256}));
+  EXPECT_TRUE(set_keys("alice@localhost", {keys_of(ScramHash::sha512)}));
+  const auto found = find("alice@localhost");
+  ASSERT_EQ(found->keys.size(), 1U);
+  EXPECT_EQ(found->keys[0], keys_of(ScramHash::sha512));
+}
+
+TEST_P(StoreConformance, OneHashTwiceIsRefusedAndChangesNothing) {
+  create(account("alice@localhost", {ScramHash::sha1}));
+  auto outcome = world_.storage->write_blocking(
+      "test",
+      [](Tx& tx, const xmpp::Jid& j, const std::vector<xmpp::sasl::ScramKeys>& k) {
+        return tx.accounts().set_keys(j, k);
+      },
+      jid("alice@localhost"), std::vector{keys_of(ScramHash::sha256), keys_of(ScramHash::sha256)});
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, StorageErrorCode::constraint);
+  EXPECT_EQ(find("alice@localhost")->keys[0].hash, ScramHash::sha1);
+}
+
+TEST_P(StoreConformance, AHashIsCommonIfEveryEnabledAccountHasIt) {
+  EXPECT_EQ(common_hashes("localhost"), ScramHashSet::all());
+  ScramHashSet expected;
+  expected.add(ScramHash::sha256);
+  create(account("alice@localhost", {ScramHash::sha1, ScramHash::sha256, ScramHash::sha512}));
+  EXPECT_EQ(common_hashes("localhost"), ScramHashSet::all());
+  create(account("bob@localhost", {ScramHash::sha256}));
+  EXPECT_EQ(common_hashes("localhost"), expected);
+  create(account("carol@localhost"));
+  EXPECT_TRUE(common_hashes("localhost").is_empty());
+  EXPECT_EQ(common_hashes("example.org"), ScramHashSet::all());
+
+  EXPECT_TRUE(set_enabled("carol@localhost", false));  // cannot log in in any case
+  EXPECT_FALSE(set_enabled("nobody@localhost", false));
+  EXPECT_EQ(common_hashes("localhost"), expected);
+  EXPECT_FALSE(find("carol@localhost")->is_enabled);
+  set_keys("bob@localhost", {keys_of(ScramHash::sha1), keys_of(ScramHash::sha256)});
+  expected.add(ScramHash::sha1);
+  EXPECT_EQ(common_hashes("localhost"), expected);
+  remove("bob@localhost");
+  EXPECT_EQ(common_hashes("localhost"), ScramHashSet::all());
+}
+
+TEST_P(StoreConformance, BytesByKey) {
+  using namespace std::string_literals;
+  const auto find_value = [](Tx& tx, const std::string& k) {
+    return tx.key_value().find("server", k);
+  };
+  const auto put = [](Tx& tx, const std::string& k, const std::string& v) -> StorageResult<bool> {
+    if (auto done = tx.key_value().put("server", k, v); !done) return xmpp::Err(done.error());
+    return true;
+  };
+  const auto remove_value = [](Tx& tx, const std::string& k) {
+    return tx.key_value().remove("server", k);
+  };
+  EXPECT_FALSE(read(find_value, "secret"s));
+  write(put, "secret"s, "a\0\xff"s);
+  EXPECT_EQ(read(find_value, "secret"s), "a\0\xff"s);
+  write(put, "secret"s, ""s);
+  EXPECT_EQ(read(find_value, "secret"s), ""s);
+  EXPECT_FALSE(read(find_value, "other"s));
+  EXPECT_TRUE(write(remove_value, "secret"s));
+  EXPECT_FALSE(write(remove_value, "secret"s));
+}
+
+}  // namespace
+}  // namespace xmppd::test

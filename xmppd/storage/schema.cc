@@ -1,0 +1,81 @@
+// See storage/schema.h.
+#include "storage/schema.h"
+
+#include <array>
+#include <string>
+
+#include "xmpp/base/assert.h"
+
+namespace xmppd::sql {
+namespace {
+
+constexpr std::array kMigrations = {
+    // accounts.key_hashes and scram_keys.hash are bits, see sql_accounts.cc; the index makes "which
+    // hashes
+    // does every enabled account have" eight look-ups however many accounts there are.
+    Migration{1, "accounts and server secrets", R"(
+CREATE TABLE accounts (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  enabled INTEGER NOT NULL,
+  created_at_ms INTEGER NOT NULL,
+  key_hashes INTEGER NOT NULL,
+  PRIMARY KEY (host, username)
+) WITHOUT ROWID;
+CREATE INDEX accounts_by_key_hashes ON accounts (host, enabled, key_hashes);
+CREATE TABLE scram_keys (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  hash INTEGER NOT NULL,
+  salt BLOB NOT NULL,
+  iterations INTEGER NOT NULL,
+  stored_key BLOB NOT NULL,
+  server_key BLOB NOT NULL,
+  PRIMARY KEY (host, username, hash),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE key_value (
+  space TEXT NOT NULL,
+  key TEXT NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (space, key)
+) WITHOUT ROWID;
+)"},
+};
+
+}  // namespace
+
+std::span<const Migration> migrations() noexcept {
+  return kMigrations;
+}
+
+int schema_version(Session& session) {
+  session.execute(
+      "CREATE TABLE IF NOT EXISTS schema_migrations"
+      " (number INTEGER PRIMARY KEY, name TEXT NOT NULL)");
+  Query newest = session.query("SELECT COALESCE(MAX(number), 0) FROM schema_migrations");
+  newest.step();
+  return static_cast<int>(newest.integer(0));
+}
+
+void migrate(Session& session, std::span<const Migration> steps) {
+  const int version = schema_version(session);
+  if (version > static_cast<int>(steps.size())) {
+    throw DataError("its schema is number " + std::to_string(version) + ", this xmppd knows " +
+                    std::to_string(steps.size()) + ": run the newer xmppd that wrote it");
+  }
+  for (const Migration& step : steps.subspan(static_cast<std::size_t>(version))) {
+    session.begin_write();
+    try {
+      session.execute(step.statements);
+      Query note = session.change("INSERT INTO schema_migrations (number, name) VALUES (?, ?)");
+      note.bind(std::int64_t{step.number}).bind(step.name).run();
+    } catch (...) {
+      session.rollback();
+      throw;
+    }
+    session.commit();
+  }
+}
+
+}  // namespace xmppd::sql
