@@ -299,4 +299,17 @@ int connect_result(const ByteChannel& channel) noexcept {
   return code;
 }
 
+Connector& system_connector() {
+  class System final : public Connector {
+   public:
+    Result<std::unique_ptr<ByteChannel>, SocketError> start(
+        const std::string& address, const std::string& local_address) override {
+      return connect_start(address, local_address);
+    }
+    int result(const ByteChannel& channel) noexcept override { return connect_result(channel); }
+  };
+  static System connector;
+  return connector;
+}
+
 }  // namespace xmpp::net

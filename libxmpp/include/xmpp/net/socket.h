@@ -70,4 +70,18 @@ void set_dead_peer_timeout(ByteChannel& channel, std::chrono::seconds timeout) n
 // After the first writable or hangup event: 0 if connected, else errno.
 [[nodiscard]] int connect_result(const ByteChannel& channel) noexcept;
 
+// Where connections come from: the operating system, or a simulated network.
+class Connector {
+ public:
+  Connector() = default;
+  Connector(const Connector&) = delete;
+  Connector& operator=(const Connector&) = delete;
+  virtual ~Connector() = default;
+  // As connect_start() and connect_result().
+  [[nodiscard]] virtual Result<std::unique_ptr<ByteChannel>, SocketError> start(
+      const std::string& address, const std::string& local_address) = 0;
+  [[nodiscard]] virtual int result(const ByteChannel& channel) noexcept = 0;
+};
+[[nodiscard]] Connector& system_connector();
+
 }  // namespace xmpp::net
