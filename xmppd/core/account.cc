@@ -1,0 +1,24 @@
+#include "xmppd/account.h"
+
+#include "core/worker.h"
+#include "xmppd/session.h"
+
+namespace xmppd {
+
+Account::Account(Host& host, xmpp::Jid jid) : host_(host), jid_(std::move(jid)) {}
+
+Account::~Account() = default;
+
+Session* Account::find_session(std::string_view resource) const noexcept {
+  for (Session* session : sessions_) {
+    if (session->jid().resource() == resource) return session;
+  }
+  return nullptr;
+}
+
+void Account::send(xmpp::Stanza stanza) {
+  if (!stanza.from()) stanza.envelope().from = jid_;
+  host_.worker_.router().send_from(*this, nullptr, std::move(stanza));
+}
+
+}  // namespace xmppd

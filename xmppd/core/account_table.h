@@ -1,0 +1,50 @@
+// AccountTable: the accounts that one worker owns and holds in memory, and which addresses were recently
+// found not to exist.
+//
+// Thread-safety: its worker only. Invariants: (1) an account with sessions, tasks or waiting stanzas is never
+// dropped. (2) The memory of absences is bounded.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+
+#include "xmpp/base/time.h"
+#include "xmpp/core/jid.h"
+#include "xmppd/account.h"
+
+namespace xmppd {
+
+class AccountTable {
+ public:
+  // `jid` may be full; only its bare part counts.
+  [[nodiscard]] Account* find(const xmpp::Jid& jid) noexcept;
+  Account& get_or_make(const xmpp::Jid& jid, Host& host);
+  // Drops the account unless something still needs it.
+  void drop_if_idle(Account& account) noexcept;
+  void erase(const xmpp::Jid& jid) noexcept;
+  [[nodiscard]] std::size_t size() const noexcept { return accounts_.size(); }
+  template <typename F>
+  void for_each(F&& visit) {
+    for (auto& [jid, account] : accounts_) visit(*account);
+  }
+  void clear() noexcept { accounts_.clear(); }
+
+  // Remembers for a short time that an account does not exist.
+  void note_absent(const xmpp::Jid& jid, xmpp::Instant now);
+  [[nodiscard]] bool is_known_absent(const xmpp::Jid& jid, xmpp::Instant now) noexcept;
+  void forget_absent(const xmpp::Jid& jid) noexcept;
+
+ private:
+  struct BareHash {
+    std::size_t operator()(const xmpp::Jid& jid) const noexcept { return jid.bare_hash(); }
+  };
+  struct BareEqual {
+    bool operator()(const xmpp::Jid& a, const xmpp::Jid& b) const noexcept {
+      return a.bare_equals(b);
+    }
+  };
+  std::unordered_map<xmpp::Jid, std::unique_ptr<Account>, BareHash, BareEqual> accounts_;
+  std::unordered_map<xmpp::Jid, xmpp::Instant, BareHash, BareEqual> absent_;
+};
+
+}  // namespace xmppd

@@ -1,0 +1,46 @@
+// Authentication: from SASL events to account look-ups and back; which mechanisms a stream is offered.
+//
+// Unknown users get keys that no password fits, made deterministically from a server secret, so that they
+// cannot be told from known ones (architecture (d)).
+//
+// Thread-safety: a worker; the PBKDF2 of PLAIN runs on offload threads.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/config.h"
+#include "xmpp/base/task.h"
+#include "xmpp/net/offload.h"
+#include "xmpp/net/reactor.h"
+#include "xmpp/sasl/credentials.h"
+#include "xmpp/stream/stream.h"
+#include "xmppd/storage.h"
+
+namespace xmppd {
+
+// Fills mechanisms and binding types of an offer by the policy of the profile.
+void offer_mechanisms(xmpp::StreamOffer& offer, const AuthConfig& auth,
+                      xmpp::sasl::ScramHashSet hashes, bool is_secure,
+                      const xmpp::TlsFacts& facts);
+
+// The stored account of a user of `domain`; nullopt if there is none.
+[[nodiscard]] xmpp::Completion<StorageResult<std::optional<AccountRecord>>> find_account(
+    Storage& storage, xmpp::net::Reactor& reactor, std::string_view username,
+    const std::string& domain);
+
+// The account's keys, or fake ones.
+[[nodiscard]] xmpp::sasl::ScramKeys keys_or_fake(const std::optional<AccountRecord>& account,
+                                                 const xmpp::Secret& secret,
+                                                 std::string_view username,
+                                                 xmpp::sasl::ScramHash hash,
+                                                 std::uint32_t iterations);
+
+enum class PasswordCheck : std::uint8_t { right, wrong, overloaded };
+[[nodiscard]] xmpp::Completion<PasswordCheck> verify_off_worker(xmpp::net::Offload& offload,
+                                                                xmpp::net::Reactor& reactor,
+                                                                xmpp::sasl::ScramKeys keys,
+                                                                xmpp::Secret password);
+
+}  // namespace xmppd

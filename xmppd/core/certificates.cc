@@ -1,0 +1,69 @@
+#include "core/certificates.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <stdexcept>
+
+#include "xmpp/base/log.h"
+
+namespace xmppd {
+namespace {
+
+const xmpp::log::Context kLog{.component = "tls"};
+
+bool serves_only_loopback(const Config& config) {
+  for (const auto& listen : config.listen) {
+    for (const auto& address : listen.address) {
+      if (!address.is_loopback()) return false;
+    }
+  }
+  return true;
+}
+
+void write_file(const std::filesystem::path& path, const std::string& text, mode_t mode) {
+  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+  if (fd < 0) throw std::runtime_error("cannot write " + path.string() + ": check data_dir");
+  const auto written = ::write(fd, text.data(), text.size());
+  ::close(fd);
+  if (written != static_cast<ssize_t>(text.size())) {
+    throw std::runtime_error("cannot write " + path.string() + ": is the disk full?");
+  }
+}
+
+}  // namespace
+
+Certificates::Certificates(const Config& config) {
+  for (const HostConfig& host : config.hosts) {
+    auto certificate = host.certificate;
+    auto key = host.key;
+    const bool is_self_signed = certificate.empty();
+    if (is_self_signed) {
+      certificate = config.server.data_dir / (host.name + ".crt");
+      key = config.server.data_dir / (host.name + ".key");
+      if (!std::filesystem::exists(certificate) || !std::filesystem::exists(key)) {
+        if (!serves_only_loopback(config)) {
+          throw std::runtime_error("host \"" + host.name +
+                                   "\" has no certificate: set certificate and key under [host.\"" +
+                                   host.name + "\"] (a self-signed one is made only for loopback)");
+        }
+        auto made = xmpp::make_self_signed({host.name});
+        if (!made) throw std::runtime_error("cannot make a certificate: " + made.error().text);
+        write_file(key, made->certificate.key_pem, 0600);
+        write_file(certificate, made->certificate.certificate_pem, 0644);
+        xmpp::log::info(kLog, "made a self-signed certificate",
+                        {xmpp::log::kv("host", host.name)});
+      }
+    }
+    auto loaded =
+        xmpp::load_tls_certificate(certificate.string(), key.string(), {host.name});
+    if (!loaded) {
+      throw std::runtime_error("host \"" + host.name + "\": " + loaded.error().text);
+    }
+    shown_.push_back({host.name, certificate,
+                      xmpp::certificate_fingerprint(loaded->certificate_pem), is_self_signed});
+    all_.push_back(std::move(*loaded));
+  }
+}
+
+}  // namespace xmppd

@@ -1,0 +1,55 @@
+// HookTable: the chains of one (profile, worker), ordered by stage and module name.
+//
+// Thread-safety: its worker only. Invariant: chains change only between dispatches (modules come and go at
+// turn boundaries), which is asserted.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "xmppd/hooks.h"
+
+namespace xmppd {
+
+class HookTable {
+ public:
+  using Run = Verdict (*)(void* context, void* hook);
+  struct Entry {
+    Stage stage;
+    std::string module;
+    Run run;
+    void* context;
+    std::uint64_t id;
+  };
+
+  HookTable() = default;
+  HookTable(const HookTable&) = delete;
+  HookTable& operator=(const HookTable&) = delete;
+
+  // Returns the id for remove(). `context` stays the caller's.
+  std::uint64_t add(HookId hook, Stage stage, std::string_view module, Run run, void* context);
+  void remove(HookId hook, std::uint64_t id) noexcept;
+
+  // Runs the chain until somebody stops it.
+  template <typename Hook>
+  Verdict fire(Hook& hook) {
+    return run_chain(HookIdOf<Hook>::value, &hook);
+  }
+  [[nodiscard]] const std::vector<Entry>& chain(HookId hook) const noexcept {
+    return chains_[static_cast<std::size_t>(hook)];
+  }
+  // Exceptions that left a hook; tests fail if it is not zero.
+  [[nodiscard]] std::uint64_t exceptions() const noexcept { return exceptions_; }
+
+ private:
+  Verdict run_chain(HookId hook, void* data);
+  std::array<std::vector<Entry>, static_cast<std::size_t>(HookId::count_)> chains_;
+  std::uint64_t next_id_ = 1;
+  std::uint64_t exceptions_ = 0;
+  int depth_ = 0;
+};
+
+}  // namespace xmppd

@@ -1,0 +1,559 @@
+#include "core/link.h"
+
+#include <array>
+
+#include "core/authentication.h"
+#include "core/ownership.h"
+#include "core/server.h"
+#include "core/worker.h"
+#include "xmpp/core/namespaces.h"
+#include "xmppd/hooks.h"
+
+namespace xmppd {
+
+using xmpp::Instant;
+using xmpp::StanzaCondition;
+using xmpp::StreamCondition;
+using xmpp::log::kv;
+
+namespace {
+
+constexpr std::size_t kReadBudget = 64 * 1024;
+// How long a closing link waits for the peer to take the last bytes and to close (a reset would destroy the
+// error that we just sent).
+constexpr xmpp::Duration kLinger = std::chrono::seconds(2);
+constexpr xmpp::Duration kCongestionPause = std::chrono::milliseconds(2);
+constexpr std::size_t kIovecMax = 64;
+
+const xmpp::log::Context kLog{.component = "c2s"};
+
+xmpp::TlsFacts facts_of(const xmpp::TlsEngine& engine) {
+  auto bindings = engine.channel_bindings();
+  return {std::move(bindings.tls_exporter), std::move(bindings.tls_server_end_point)};
+}
+
+// A link on its way to the owner of its account.
+struct MovingLink final : xmpp::net::Mail {
+  MovingLink(Worker& destination, std::unique_ptr<Link> what, xmpp::Jid who)
+      : Mail(&deliver), worker(destination), link(std::move(what)), jid(std::move(who)) {}
+  static void deliver(Mail* mail, bool run) {
+    std::unique_ptr<MovingLink> self(static_cast<MovingLink*>(mail));
+    if (run) self->worker.take_over(std::move(self->link), self->jid);
+  }
+  Worker& worker;
+  std::unique_ptr<Link> link;
+  xmpp::Jid jid;
+};
+
+}  // namespace
+
+Link::Link(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
+           std::shared_ptr<const Entrance> entrance)
+    : Flushable(&on_flush),
+      worker_(&worker),
+      channel_(std::move(channel)),
+      entrance_(std::move(entrance)),
+      stream_(xmpp::Role::receiver, worker.server().stream_policy(), worker.rng(),
+              worker.reactor().now()),
+      connected_at_(worker.reactor().now()),
+      address_key_(AddressTable::key_of(channel_->peer_address())) {
+  watch_ = {&on_ready, this};
+  timer_.set_callback([this] { on_deadline(); });
+}
+
+Link::~Link() {
+  tasks_.cancel_all();
+  end_session();
+  detach();
+  worker_->server().addresses().remove(address_key_);
+}
+
+void Link::start() {
+  worker_->server().count_connection(1);
+  if (entrance_->service == Service::c2s_direct_tls) {
+    tls_ = xmpp::TlsEngine::make_server(worker_->server().tls_context());
+  }
+  attach(*worker_);
+}
+
+void Link::attach(Worker& worker) {
+  worker_ = &worker;
+  worker_->reactor().watch(*channel_, watch_);
+  is_watched_ = true;
+  update_deadline();
+}
+
+void Link::detach() noexcept {
+  if (is_watched_) worker_->reactor().unwatch(*channel_, watch_);
+  is_watched_ = false;
+  timer_.cancel();
+  unlink();
+}
+
+// Reading ------------------------------------------------------------------------------------------------
+
+void Link::on_ready(void* self, xmpp::net::Readiness readiness) {
+  auto& link = *static_cast<Link*>(self);
+  if (link.is_dead_) return;
+  if (xmpp::net::has(readiness, xmpp::net::Readiness::writable) && link.is_write_blocked_) {
+    link.is_write_blocked_ = false;
+    link.want_flush();
+  }
+  if (xmpp::net::has(readiness, xmpp::net::Readiness::readable) ||
+      xmpp::net::has(readiness, xmpp::net::Readiness::hangup)) {
+    link.read();
+  }
+}
+
+void Link::read() {
+  if (is_paused_) return;
+  std::size_t spent = 0;
+  auto buffer = worker_->read_buffer();
+  for (;;) {
+    auto result = channel_->read(buffer);
+    switch (result.status) {
+      case xmpp::net::IoResult::Status::ok:
+        break;
+      case xmpp::net::IoResult::Status::would_block:
+        return;
+      case xmpp::net::IoResult::Status::closed:
+        // A peer that shuts down its sending half without closing its stream is gone.
+        die();
+        return;
+      case xmpp::net::IoResult::Status::failed:
+        die();
+        return;
+    }
+    if (!is_closing_ && !feed({buffer.data(), result.bytes})) return;
+    if (is_dead_) return;
+    spent += result.bytes;
+    if (result.bytes < buffer.size()) return;  // drained; the next bytes make a new edge
+    if (spent >= kReadBudget) {
+      worker_->reactor().read_again(watch_);
+      return;
+    }
+  }
+}
+
+bool Link::feed(std::string_view bytes) {
+  if (!spend_rate(bytes.size())) worker_->reactor().read_again(watch_);
+  if (tls_) return feed_tls(bytes);
+  receive(bytes);
+  return !is_dead_ && is_watched_ && !is_paused_;
+}
+
+bool Link::feed_tls(std::string_view ciphertext) {
+  const bool was_open = tls_->is_open();
+  auto fed = tls_->feed(ciphertext);
+  if (!was_open && tls_->is_open()) {
+    if (entrance_->service == Service::c2s_direct_tls && !stream_.is_secure()) {
+      stream_.assume_tls(facts_of(*tls_));
+    } else {
+      stream_.tls_started(facts_of(*tls_));
+    }
+  }
+  if (fed || tls_->is_open()) {
+    auto plain = worker_->plain_buffer();
+    for (;;) {
+      auto got = tls_->read(plain);
+      if (!got || *got == 0) break;
+      receive({plain.data(), *got});
+      if (is_dead_ || !is_watched_) return false;
+      if (is_closing_) break;
+    }
+  }
+  if (!fed) {
+    xmpp::log::debug(kLog, "TLS failed", {kv("why", fed.error().text)});
+    // The alert, if there is one, still goes out.
+    begin_close();
+    return true;
+  }
+  if (tls_->state() == xmpp::TlsEngine::State::closed_by_peer && !is_closing_) {
+    die();
+    return false;
+  }
+  want_flush();  // handshake bytes, tickets
+  return !is_paused_;
+}
+
+bool Link::spend_rate(std::size_t bytes) {
+  const auto& limits = worker_->server().limits();
+  if (limits.stanza_rate == 0) return true;
+  const auto now = worker_->reactor().now();
+  const auto rate = static_cast<std::int64_t>(limits.stanza_rate);
+  const auto burst = static_cast<std::int64_t>(limits.stanza_burst);
+  const auto elapsed_us = std::min<std::int64_t>((now - rate_at_).count(), 3'600'000'000);
+  rate_tokens_ = std::min(burst, rate_tokens_ + elapsed_us * rate / 1'000'000);
+  rate_at_ = now;
+  rate_tokens_ -= static_cast<std::int64_t>(bytes);
+  if (rate_tokens_ >= 0) return true;
+  // Over the rate: not read until the debt is paid.
+  is_paused_ = true;
+  worker_->reactor().timers().set(
+      timer_, now + xmpp::Duration(-rate_tokens_ * 1'000'000 / rate + 1'000));
+  return false;
+}
+
+void Link::receive(std::string_view bytes) {
+  stream_.receive(bytes);
+  pump();
+}
+
+// Events -------------------------------------------------------------------------------------------------
+
+void Link::pump() {
+  // An answer given within handle() must not pump again below it.
+  if (is_pumping_) return;
+  is_pumping_ = true;
+  for (;;) {
+    auto event = stream_.next();
+    if (std::holds_alternative<xmpp::NeedBytes>(event)) break;
+    if (!handle(event)) {
+      is_pumping_ = false;
+      return;
+    }
+  }
+  is_pumping_ = false;
+  if (!stream_.output().empty()) want_flush();
+  if (timer_.is_set() || stream_.deadline() != xmpp::kNever) update_deadline();
+}
+
+bool Link::handle(xmpp::Event& event) {
+  if (auto* stanza = std::get_if<xmpp::StanzaReceived>(&event)) {
+    on_stanza(stanza->parsed);
+  } else if (auto* header = std::get_if<xmpp::HeaderReceived>(&event)) {
+    on_header(*header);
+  } else if (std::holds_alternative<xmpp::StartTls>(event)) {
+    on_start_tls();
+  } else if (auto* wanted = std::get_if<xmpp::CredentialsWanted>(&event)) {
+    tasks_.spawn(look_up_keys(wanted->username, wanted->hash));
+  } else if (auto* offered = std::get_if<xmpp::PasswordOffered>(&event)) {
+    tasks_.spawn(check_password(offered->username, std::move(offered->password)));
+  } else if (auto* authenticated = std::get_if<xmpp::Authenticated>(&event)) {
+    on_authenticated(*authenticated);
+  } else if (auto* failed = std::get_if<xmpp::AuthenticationFailed>(&event)) {
+    xmpp::log::info(kLog, "authentication failed",
+                    {kv("user", failed->username), kv("mechanism", failed->mechanism),
+                     kv("condition", to_string(failed->condition)),
+                     kv("address", channel_->peer_address())});
+  } else if (auto* bind = std::get_if<xmpp::BindRequested>(&event)) {
+    on_bind(*bind);
+  } else if (auto* dead = std::get_if<xmpp::StreamFailed>(&event)) {
+    xmpp::log::debug(kLog, "stream error",
+                     {kv("condition", to_string(dead->error.condition)),
+                      kv("by_peer", dead->by_peer), kv("text", dead->error.text)});
+    begin_close();
+  } else if (std::holds_alternative<xmpp::Closed>(event)) {
+    begin_close();
+  }
+  return !is_dead_ && is_watched_;
+}
+
+void Link::on_header(const xmpp::HeaderReceived& header) {
+  host_ = worker_->find_host(header.to);
+  if (host_ == nullptr) {
+    stream_.fail({StreamCondition::host_unknown, {}});
+    return;
+  }
+  stream_.accept(make_offer());
+}
+
+xmpp::StreamOffer Link::make_offer() const {
+  xmpp::StreamOffer offer;
+  offer.domain = std::string(host_->name());
+  const bool is_secure = stream_.is_secure();
+  offer.tls_available = !is_secure && entrance_->service == Service::c2s &&
+                        entrance_->tls != TlsMode::none;
+  offer.tls_required = !is_secure && entrance_->tls == TlsMode::required;
+  const auto& auth = host_->profile_.config().auth;
+  offer_mechanisms(offer, auth, worker_->server().common_hashes(*host_), is_secure,
+                   stream_.tls_facts());
+  for (const auto& ns : host_->profile_.preauth_iq()) offer.preauth_iq.push_back(ns);
+  for (const auto& feature : host_->profile_.stream_features()) {
+    (feature.after_authentication ? offer.after_auth_features : offer.before_auth_features)
+        .push_back(feature.markup);
+  }
+  return offer;
+}
+
+void Link::on_start_tls() {
+  // <proceed/> must leave in the clear before the engine takes over.
+  ciphertext_.append(std::move(stream_.output()));
+  tls_ = xmpp::TlsEngine::make_server(worker_->server().tls_context(), host_->name());
+  want_flush();
+}
+
+void Link::on_authenticated(const xmpp::Authenticated& event) {
+  if (is_account_disabled_) {
+    stream_.refuse(xmpp::sasl::SaslCondition::account_disabled);
+    return;
+  }
+  xmpp::log::info(kLog, "authenticated",
+                  {kv("jid", event.jid.str()), kv("mechanism", event.mechanism),
+                   kv("address", channel_->peer_address())});
+  auto owner = owner_of(event.jid, worker_->server().worker_count());
+  if (owner == worker_->index()) {
+    stream_.continue_authenticated(event.jid);
+    return;
+  }
+  // Leaves this worker; what is unread waits inside the stream. The mail is published at the end of the
+  // turn, after everything here has let go of `this`.
+  detach();
+  auto& destination = worker_->server().worker(owner);
+  auto self = worker_->release(*this);
+  worker_->outbox().add(owner, new MovingLink(destination, std::move(self), event.jid));
+}
+
+void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
+  stream_.set_rng(owner.rng());
+  host_ = owner.find_host(jid.domain());
+  attach(owner);
+  if (host_ == nullptr) {
+    fail({StreamCondition::host_gone, {}});
+    return;
+  }
+  stream_.continue_authenticated(jid);
+  pump();
+}
+
+void Link::on_bind(const xmpp::BindRequested& event) {
+  auto& limits = worker_->server().limits();
+  auto jid = stream_.jid().bare().with_resource(
+      event.resource.empty() ? worker_->rng().hex(8) : event.resource);
+  if (!jid) {
+    stream_.refuse_bind({StanzaCondition::bad_request, std::string(to_string(jid.error()))});
+    return;
+  }
+  Account& account = worker_->accounts().get_or_make(*jid, *host_);
+  if (Session* old = account.find_session(jid->resource())) {
+    // RFC 6120 7.7.2.2: the newer one wins.
+    old->close({StreamCondition::conflict, "Replaced by a new connection"});
+  }
+  if (account.sessions().size() >= limits.sessions_per_account) {
+    stream_.refuse_bind({StanzaCondition::resource_constraint, "Too many sessions"});
+    return;
+  }
+  worker_->accounts().forget_absent(*jid);
+  session_ = std::make_unique<Session>(account, *jid, *this);
+  account.sessions_.push_back(session_.get());
+  worker_->count_session(1);
+  Bound hook{*session_};
+  (void)host_->profile_.hooks().fire(hook);
+  stream_.bound(*jid);
+  update_deadline();
+}
+
+void Link::on_stanza(xmpp::ParsedStanza& parsed) {
+  if (session_ == nullptr) {
+    on_unauthenticated_iq(std::move(parsed.stanza));
+    return;
+  }
+  auto& router = worker_->router();
+  auto& stanza = parsed.stanza;
+  stanza.envelope().from = session_->jid();
+  if (parsed.problem) {
+    if (xmpp::can_bounce(stanza)) send(xmpp::make_error(stanza, *parsed.problem));
+    return;
+  }
+  if (stanza.to() && router.is_congested(stanza.to())) {
+    // The stanza still goes; reading stops until the mailbox drains (architecture, "Back-pressure").
+    is_paused_ = true;
+    worker_->reactor().timers().set(timer_, worker_->reactor().now() + kCongestionPause);
+  }
+  session_->receive(std::move(stanza));
+}
+
+void Link::on_unauthenticated_iq(xmpp::Stanza stanza) {
+  IqCall call{.request = std::move(stanza),
+              .host = *host_,
+              .target = Target::unauthenticated,
+              .address = channel_->peer_address(),
+              .is_loopback = connection().is_loopback,
+              .is_secure = stream_.is_secure()};
+  auto request = call.request;
+  // The link may be gone or moved when the answer comes; it is found again by its stream id.
+  auto reply = [worker = worker_, id = stream_.id()](xmpp::Stanza answer) {
+    worker->for_each_link([&](Link& link) {
+      if (link.stream_.id() != id || link.stream_.is_closed()) return;
+      answer.envelope().to = {};
+      link.stream_.send(answer);
+      link.want_flush();
+    });
+  };
+  if (!worker_->router().answer_unauthenticated(std::move(call), reply)) {
+    reply(xmpp::make_error(request, StanzaCondition::service_unavailable));
+  }
+}
+
+// Authentication -----------------------------------------------------------------------------------------
+
+xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash hash) {
+  auto pending = find_account(worker_->server().storage(), worker_->reactor(), username,
+                              std::string(host_->name()));
+  auto found = co_await pending;
+  if (!found) {
+    xmpp::log::warn(kLog, "account look-up failed: check the database",
+                    {kv("error", found.error().text)});
+    stream_.refuse(xmpp::sasl::SaslCondition::temporary_auth_failure);
+  } else {
+    is_account_disabled_ = found->has_value() && !(**found).is_enabled;
+    stream_.provide_keys(keys_or_fake(*found, worker_->server().sasl_secret(), username, hash,
+                                      host_->profile_.config().auth.scram_iterations));
+  }
+  pump();
+}
+
+xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret password) {
+  auto pending = find_account(worker_->server().storage(), worker_->reactor(), username,
+                              std::string(host_->name()));
+  auto found = co_await pending;
+  if (!found) {
+    xmpp::log::warn(kLog, "account look-up failed: check the database",
+                    {kv("error", found.error().text)});
+    stream_.refuse(xmpp::sasl::SaslCondition::temporary_auth_failure);
+    pump();
+    co_return;
+  }
+  is_account_disabled_ = found->has_value() && !(**found).is_enabled;
+  auto keys = keys_or_fake(*found, worker_->server().sasl_secret(), username,
+                           xmpp::sasl::ScramHash::sha256,
+                           host_->profile_.config().auth.scram_iterations);
+  auto verdict = verify_off_worker(worker_->server().offload(), worker_->reactor(),
+                                   std::move(keys), std::move(password));
+  auto outcome = co_await verdict;
+  if (outcome == PasswordCheck::overloaded) {
+    stream_.refuse(xmpp::sasl::SaslCondition::temporary_auth_failure);
+  } else {
+    stream_.password_verified(outcome == PasswordCheck::right && found->has_value());
+  }
+  pump();
+}
+
+// Writing and ending -------------------------------------------------------------------------------------
+
+void Link::send(const xmpp::Stanza& stanza) {
+  if (is_closing_ || is_dead_) return;
+  stream_.send(stanza);
+  if (stream_.output().size() + ciphertext_.size() >
+      worker_->server().limits().output_queue_bytes) {
+    // A peer that does not read: nothing more can be queued, so the error cannot be told either.
+    xmpp::log::info(kLog, "output queue full, closing", {kv("jid", session_->jid().str())});
+    die();
+    return;
+  }
+  want_flush();
+}
+
+void Link::want_flush() {
+  if (!is_dead_ && is_watched_) worker_->reactor().mark_dirty(*this);
+}
+
+void Link::on_flush(Flushable* self) { static_cast<Link*>(self)->flush(); }
+
+void Link::flush() {
+  if (is_dead_) return;
+  if (tls_ && (tls_->is_open() || tls_->state() == xmpp::TlsEngine::State::closed_by_peer)) {
+    if (!stream_.output().empty()) (void)tls_->write(std::move(stream_.output()));
+    if (is_closing_ && !is_write_shut_) tls_->close();
+  }
+  if (tls_) tls_->take_output(ciphertext_);
+  auto& out = tls_ ? ciphertext_ : stream_.output();
+  while (!out.empty() && !is_write_blocked_) {
+    std::array<iovec, kIovecMax> parts;
+    auto count = out.gather(parts);
+    auto result = channel_->writev({parts.data(), count});
+    if (result.status == xmpp::net::IoResult::Status::would_block) {
+      is_write_blocked_ = true;
+      break;
+    }
+    if (result.status != xmpp::net::IoResult::Status::ok) {
+      die();
+      return;
+    }
+    out.consume(result.bytes);
+  }
+  if (is_closing_ && out.empty() && !is_write_shut_) {
+    is_write_shut_ = true;
+    channel_->shutdown_write();
+  }
+}
+
+void Link::fail(xmpp::StreamError error) {
+  if (is_closing_ || is_dead_) return;
+  stream_.fail(std::move(error));
+  begin_close();
+}
+
+void Link::begin_close() {
+  if (is_closing_ || is_dead_) return;
+  is_closing_ = true;
+  tasks_.cancel_all();
+  end_session();
+  linger_until_ = worker_->reactor().now() + kLinger;
+  want_flush();
+  update_deadline();
+}
+
+void Link::end_session() {
+  if (!session_) return;
+  auto session = std::move(session_);
+  Account& account = session->account();
+  Unbound hook{*session};
+  (void)account.host_.profile_.hooks().fire(hook);
+  std::erase(account.sessions_, session.get());
+  worker_->count_session(-1);
+  session.reset();
+  worker_->accounts().drop_if_idle(account);
+}
+
+void Link::drop() {
+  if (!is_dead_) die();
+}
+
+void Link::die() {
+  if (is_dead_) return;
+  is_dead_ = true;
+  end_session();
+  detach();
+  worker_->server().count_connection(-1);
+  worker_->bury(*this);
+}
+
+void Link::update_deadline() {
+  if (is_paused_) return;  // the timer says when to read on; it comes back here
+  auto deadline = std::min(stream_.deadline(), linger_until_);
+  if (deadline == xmpp::kNever) {
+    timer_.cancel();
+  } else {
+    worker_->reactor().timers().set(timer_, deadline);
+  }
+}
+
+void Link::on_deadline() {
+  if (is_paused_) {
+    is_paused_ = false;
+    worker_->reactor().read_again(watch_);
+    update_deadline();
+    return;
+  }
+  const auto now = worker_->reactor().now();
+  if (now >= linger_until_) {
+    die();
+    return;
+  }
+  stream_.tick(now);
+  pump();
+  if (!is_dead_) update_deadline();
+}
+
+ConnectionInfo Link::connection() const {
+  ConnectionInfo info;
+  info.address = channel_->peer_address();
+  if (tls_ && stream_.is_secure()) info.tls = std::string(tls_->protocol());
+  info.mechanism = stream_.mechanism();
+  info.connected_at = connected_at_;
+  info.is_loopback = info.address.starts_with("127.") || info.address.starts_with("[::1]");
+  return info;
+}
+
+}  // namespace xmppd

@@ -1,0 +1,120 @@
+// Link: the server's side of one connection: socket, TLS, stream, and the session it leads to.
+//
+// Before authentication a link lives where it was accepted; when its identity is proved it moves to the owner
+// of its account (release() and take_over() of Worker), with unread bytes, output and TLS state.
+//
+// Thread-safety: the worker it is on. Invariants: (1) a link with session_ is on its account's owner. (2) A
+// dead link (is_dead_) handles no event and is destroyed at the end of the turn. (3) Nothing is written to
+// the socket but in flush().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/address_table.h"
+#include "core/entrance.h"
+#include "xmpp/base/log.h"
+#include "xmpp/base/task.h"
+#include "xmpp/base/timer_wheel.h"
+#include "xmpp/net/poller.h"
+#include "xmpp/net/reactor.h"
+#include "xmpp/stream/stream.h"
+#include "xmpp/transport/tls_engine.h"
+#include "xmppd/session.h"
+
+namespace xmppd {
+
+class Account;
+class Host;
+class Worker;
+
+class Link final : private xmpp::net::Flushable {
+ public:
+  Link(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
+       std::shared_ptr<const Entrance> entrance);
+  ~Link();
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
+
+  // Starts to read. Called once, by the accepting worker.
+  void start();
+  // Goes on at the owner of `jid`, which was authenticated.
+  void arrive(Worker& owner, const xmpp::Jid& jid);
+
+  // Sends a stanza to the client. REQUIRES: a session is bound.
+  void send(const xmpp::Stanza& stanza);
+  // Ends the stream with an error, flushes, closes.
+  void fail(xmpp::StreamError error);
+  // Ends at once, without a word to the peer.
+  void drop();
+
+  [[nodiscard]] Session* session() noexcept { return session_.get(); }
+  [[nodiscard]] ConnectionInfo connection() const;
+  // Is the stream over, but the connection not yet closed?
+  [[nodiscard]] bool is_closing() const noexcept { return is_closing_; }
+
+  // The link's index in its worker's list.
+  [[nodiscard]] std::size_t place() const noexcept { return place_; }
+  void set_place(std::size_t place) noexcept { place_ = place; }
+
+ private:
+  static void on_ready(void* self, xmpp::net::Readiness readiness);
+  static void on_flush(Flushable* self);
+
+  void attach(Worker& worker);
+  void detach() noexcept;
+  void read();
+  bool feed(std::string_view bytes);           // as read from the socket; false: no more reading now
+  bool feed_tls(std::string_view ciphertext);
+  void receive(std::string_view bytes);        // plain text for the stream
+  void pump();                                 // handles events until the stream wants bytes
+  bool handle(xmpp::Event& event);             // false: stop pumping (paused, moved or dead)
+  void on_header(const xmpp::HeaderReceived& header);
+  void on_start_tls();
+  void on_authenticated(const xmpp::Authenticated& event);
+  void on_bind(const xmpp::BindRequested& event);
+  void on_stanza(xmpp::ParsedStanza& parsed);
+  void on_unauthenticated_iq(xmpp::Stanza stanza);
+  [[nodiscard]] xmpp::StreamOffer make_offer() const;
+  xmpp::Task<void> look_up_keys(std::string username, xmpp::sasl::ScramHash hash);
+  xmpp::Task<void> check_password(std::string username, xmpp::Secret password);
+  [[nodiscard]] bool spend_rate(std::size_t bytes);
+
+  void flush();
+  void want_flush();
+  void begin_close();
+  void end_session();
+  void die();
+  void update_deadline();
+  void on_deadline();
+
+  Worker* worker_;
+  std::unique_ptr<xmpp::net::ByteChannel> channel_;
+  std::shared_ptr<const Entrance> entrance_;
+  xmpp::net::Watch watch_;
+  std::optional<xmpp::TlsEngine> tls_;
+  xmpp::OutputChain ciphertext_;
+  xmpp::Stream stream_;
+  Host* host_ = nullptr;
+  std::unique_ptr<Session> session_;
+  xmpp::Timer timer_;
+  xmpp::Instant connected_at_;
+  xmpp::Instant linger_until_ = xmpp::kNever;
+  std::size_t place_ = 0;
+  std::int64_t rate_tokens_ = 0;
+  xmpp::Instant rate_at_{};
+  AddressTable::Key address_key_;
+  bool is_watched_ = false;
+  bool is_closing_ = false;      // the stream is over: flush, then close
+  bool is_dead_ = false;
+  bool is_paused_ = false;       // not read: congestion or rate limit
+  bool is_write_blocked_ = false;
+  bool is_write_shut_ = false;
+  bool is_account_disabled_ = false;
+  bool is_pumping_ = false;
+  xmpp::TaskOwner tasks_;        // last member: tasks go before what they use
+};
+
+}  // namespace xmppd

@@ -1,0 +1,102 @@
+#include "core/listener.h"
+
+#include <cerrno>
+#include <stdexcept>
+
+#include "core/server.h"
+#include "core/worker.h"
+
+namespace xmppd {
+namespace {
+
+constexpr int kAcceptsPerTurn = 64;
+const xmpp::log::Context kLog{.component = "listener"};
+
+[[noreturn]] void refuse(const xmpp::net::SocketError& error) {
+  std::string text = error.what;
+  if (error.code == EADDRINUSE) text += " (another server runs there; stop it or change [[listen]])";
+  if (error.code == EACCES) text += " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)";
+  throw std::runtime_error(text);
+}
+
+}  // namespace
+
+struct ListenerSet::Socket {
+  Socket(ListenerSet& s, Worker& w, xmpp::net::Listener l, std::shared_ptr<const Entrance> e)
+      : set(s), worker(w), listener(std::move(l)), entrance(std::move(e)) {
+    watch = {[](void* self, xmpp::net::Readiness) {
+               auto& socket = *static_cast<Socket*>(self);
+               socket.set.accept_all(socket);
+             },
+             this};
+  }
+  ListenerSet& set;
+  Worker& worker;
+  xmpp::net::Listener listener;
+  std::shared_ptr<const Entrance> entrance;
+  xmpp::net::Watch watch;
+  bool is_watched = false;
+};
+
+ListenerSet::ListenerSet(Server& server, const std::vector<ListenConfig>& config)
+    : server_(server) {
+  for (const ListenConfig& listen : config) {
+    for (const ListenAddress& configured : listen.address) {
+      auto entrance = std::make_shared<const Entrance>(
+          Entrance{listen.service, listen.tls, configured.is_loopback()});
+      auto address = to_string(configured);
+      {
+        // Alone on the address? Without SO_REUSEPORT the kernel tells.
+        auto probe = xmpp::net::Listener::listen(address, {.reuse_port = false});
+        if (!probe) refuse(probe.error());
+      }
+      std::string bound;
+      for (std::size_t i = 0; i < server.worker_count(); ++i) {
+        auto listener = xmpp::net::Listener::listen(address, {.reuse_port = true});
+        if (!listener) refuse(listener.error());
+        if (bound.empty()) {
+          // Port 0 is resolved once; the other workers join the same port.
+          bound = listener->local_address();
+          address = bound;
+        }
+        sockets_.push_back(std::make_unique<Socket>(*this, server.worker(i), std::move(*listener),
+                                                    entrance));
+      }
+      if (!summary_.empty()) summary_ += ' ';
+      summary_ += std::string(to_string(listen.service)) + "=" + bound;
+    }
+  }
+}
+
+ListenerSet::~ListenerSet() = default;
+
+void ListenerSet::start() {
+  for (auto& socket : sockets_) {
+    socket->worker.reactor().watch_fd(socket->listener.fd(), socket->watch);
+    socket->is_watched = true;
+  }
+}
+
+void ListenerSet::stop(Worker& worker) noexcept {
+  for (auto& socket : sockets_) {
+    if (&socket->worker != &worker || !socket->is_watched) continue;
+    worker.reactor().unwatch_fd(socket->listener.fd(), socket->watch);
+    socket->is_watched = false;
+  }
+}
+
+void ListenerSet::accept_all(Socket& socket) {
+  for (int i = 0; i < kAcceptsPerTurn; ++i) {
+    int error = 0;
+    auto channel = socket.listener.accept(&error);
+    if (!channel) {
+      if (error == EMFILE || error == ENFILE) {
+        xmpp::log::error(kLog, "out of file descriptors: raise LimitNOFILE (ulimit -n)");
+      }
+      return;
+    }
+    server_.admit(socket.worker, std::move(channel), socket.entrance);
+  }
+}
+
+}  // namespace xmppd

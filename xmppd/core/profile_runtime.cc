@@ -1,0 +1,77 @@
+#include "core/profile_runtime.h"
+
+#include <algorithm>
+
+#include "core/worker.h"
+
+namespace xmppd {
+namespace {
+// Removes one equal element, if any.
+template <typename T, typename U>
+void erase_one(std::vector<T>& from, const U& value) noexcept {
+  auto found = std::find(from.begin(), from.end(), value);
+  if (found != from.end()) from.erase(found);
+}
+}  // namespace
+
+ProfileRuntime::~ProfileRuntime() { detach_all(); }
+
+void ProfileRuntime::attach(const ModuleInfo& info, std::unique_ptr<Module> module) {
+  auto scope = std::make_unique<Scope>(*this, info.name);
+  module->attach(*scope);
+  instances_.push_back({info, std::move(module), std::move(scope)});
+}
+
+void ProfileRuntime::detach_all() noexcept {
+  while (!instances_.empty()) {
+    instances_.back().scope.reset();
+    instances_.pop_back();
+  }
+}
+
+void ProfileRuntime::add_feature(std::string_view ns) {
+  feature_entries_.emplace_back(ns);
+  rebuild_features();
+}
+
+void ProfileRuntime::remove_feature(std::string_view ns) noexcept {
+  erase_one(feature_entries_, ns);
+  rebuild_features();
+}
+
+void ProfileRuntime::rebuild_features() {
+  features_ = feature_entries_;
+  std::sort(features_.begin(), features_.end());
+  features_.erase(std::unique(features_.begin(), features_.end()), features_.end());
+}
+
+void ProfileRuntime::add_identity(Identity identity) { identities_.push_back(std::move(identity)); }
+void ProfileRuntime::remove_identity(const Identity& identity) noexcept {
+  erase_one(identities_, identity);
+}
+
+std::uint64_t ProfileRuntime::add_stream_feature(std::string markup, bool after_authentication) {
+  stream_features_.push_back({std::move(markup), after_authentication, next_id_});
+  return next_id_++;
+}
+void ProfileRuntime::remove_stream_feature(std::uint64_t id) noexcept {
+  std::erase_if(stream_features_, [id](const StreamFeature& f) { return f.id == id; });
+}
+
+void ProfileRuntime::admit(std::string_view ns) { preauth_iq_.emplace_back(ns); }
+void ProfileRuntime::unadmit(std::string_view ns) noexcept { erase_one(preauth_iq_, ns); }
+
+void ProfileRuntime::clear_slot(int object_kind, std::uint32_t index) noexcept {
+  worker_.for_each_host([&](Host& host) {
+    if (&host.profile_ == this && object_kind == 2) host.slots_.erase(index);
+  });
+  worker_.accounts().for_each([&](Account& account) {
+    if (&account.host_.profile_ != this) return;
+    if (object_kind == 1) account.slots_.erase(index);
+    for (Session* session : account.sessions_) {
+      if (object_kind == 0) session->slots_.erase(index);
+    }
+  });
+}
+
+}  // namespace xmppd

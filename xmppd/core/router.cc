@@ -1,0 +1,222 @@
+#include "core/router.h"
+
+#include <memory>
+
+#include "core/ownership.h"
+#include "core/profile_runtime.h"
+#include "core/server.h"
+#include "core/worker.h"
+#include "xmppd/hooks.h"
+#include "xmppd/session.h"
+
+namespace xmppd {
+
+using xmpp::Stanza;
+using xmpp::StanzaCondition;
+using xmpp::StanzaType;
+
+namespace {
+
+// A stanza on its way to the worker that owns its recipient.
+struct RoutedStanza final : xmpp::net::Mail {
+  RoutedStanza(Worker& destination, Stanza what)
+      : Mail(&deliver), worker(destination), stanza(std::move(what)) {}
+  static void deliver(Mail* mail, bool run) {
+    std::unique_ptr<RoutedStanza> self(static_cast<RoutedStanza*>(mail));
+    if (!run) return;
+    // The host may have gone while the stanza was on its way; the router of this worker decides again.
+    self->worker.router().route(std::move(self->stanza));
+  }
+  Worker& worker;
+  Stanza stanza;
+};
+
+Stanza make_answer(const Stanza& request, const IqReply& reply) {
+  if (reply.error()) return xmpp::make_error(request, *reply.error());
+  auto answer = xmpp::make_result(request);
+  if (!reply.payload().empty()) answer.add(xmpp::Payload::from_markup(reply.payload()));
+  return answer;
+}
+
+// An answer that comes later: owns the call until the reply.
+xmpp::Task<void> answer_later(std::unique_ptr<IqCall> call, IqTable::Entry& entry,
+                              std::function<void(Stanza)> reply_to) {
+  auto pending = entry.handler.answer_later(*call);
+  auto reply = co_await std::move(pending);
+  reply_to(make_answer(call->request, reply));
+}
+
+// Answers now or later through `reply_to`.
+void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call,
+                 std::function<void(Stanza)> reply_to) {
+  if (entry.handler.answer) {
+    reply_to(make_answer(call->request, entry.handler.answer(*call)));
+  } else {
+    entry.scope->spawn(answer_later(std::move(call), entry, std::move(reply_to)));
+  }
+}
+
+}  // namespace
+
+void Router::route(Stanza stanza) {
+  XMPP_ASSERT(stanza.to());
+  Host* host = worker_.find_host(stanza.to().domain());
+  if (host == nullptr) {
+    bounce(stanza, StanzaCondition::remote_server_not_found);
+    return;
+  }
+  if (stanza.to().local().empty()) {
+    to_host(std::move(stanza), *host);
+    return;
+  }
+  auto owner = owner_of(stanza.to(), worker_.server().worker_count());
+  if (owner == worker_.index()) {
+    deliver_here(std::move(stanza), *host);
+  } else {
+    worker_.outbox().add(owner,
+                         new RoutedStanza(worker_.server().worker(owner), std::move(stanza)));
+  }
+}
+
+bool Router::is_congested(const xmpp::Jid& to) const noexcept {
+  auto owner = owner_of(to, worker_.server().worker_count());
+  return owner != worker_.index() && worker_.server().worker(owner).reactor().mail_depth() >
+                                         worker_.server().limits().mailbox_depth;
+}
+
+void Router::send_from(Account& account, Session* session, Stanza stanza) {
+  SentByAccount hook(stanza, account, session);
+  switch (account.host_.profile_.hooks().fire(hook)) {
+    case Verdict::pass:
+      route(std::move(stanza));
+      break;
+    case Verdict::bounce:
+      bounce(stanza, hook.error);
+      break;
+    case Verdict::handled:
+    case Verdict::drop:
+      break;
+  }
+}
+
+void Router::bounce(const Stanza& stanza, const xmpp::StanzaError& error) {
+  if (!xmpp::can_bounce(stanza) || !stanza.from()) return;
+  route(xmpp::make_error(stanza, error));
+}
+
+void Router::to_host(Stanza stanza, Host& host) {
+  ToHost hook(stanza, host);
+  switch (host.profile_.hooks().fire(hook)) {
+    case Verdict::pass:
+      if (stanza.is_iq() && stanza.is_request() &&
+          !answer_iq(stanza, host, Target::host, nullptr)) {
+        bounce(stanza, StanzaCondition::service_unavailable);
+      }
+      break;
+    case Verdict::bounce:
+      bounce(stanza, hook.error);
+      break;
+    case Verdict::handled:
+    case Verdict::drop:
+      break;
+  }
+}
+
+void Router::deliver_here(Stanza stanza, Host& host) {
+  Account* account = worker_.accounts().find(stanza.to());
+  if (account == nullptr || account->is_loading_) {
+    activate(std::move(stanza), host);
+  } else {
+    to_account(std::move(stanza), *account);
+  }
+}
+
+void Router::activate(Stanza stanza, Host& host) {
+  const auto jid = stanza.to().bare();
+  if (worker_.accounts().is_known_absent(jid, worker_.reactor().now())) {
+    // RFC 6121 8.5.1: no such user.
+    if (!stanza.is_presence()) bounce(stanza, StanzaCondition::service_unavailable);
+    return;
+  }
+  Account& account = worker_.accounts().get_or_make(jid, host);
+  if (account.waiting_.size() >= kActivationBacklog) {
+    bounce(stanza, StanzaCondition::resource_constraint);
+    return;
+  }
+  account.waiting_.push_back(std::move(stanza));
+  if (account.is_loading_) return;
+  account.is_loading_ = true;
+  worker_.server().storage().read_then(
+      worker_.reactor(), jid,
+      [this, jid](const StorageResult<bool>& outcome) {
+        activated(jid, outcome && *outcome, !outcome);
+      },
+      [](Tx& tx, xmpp::Jid who) { return tx.accounts().exists(who); }, jid);
+}
+
+void Router::activated(const xmpp::Jid& jid, bool exists, bool failed) {
+  Account* account = worker_.accounts().find(jid);
+  if (account == nullptr) return;
+  account->is_loading_ = false;
+  auto waiting = std::move(account->waiting_);
+  account->waiting_.clear();
+  // A session may have been bound meanwhile; then the account exists whatever the database said.
+  if (!account->sessions_.empty()) exists = true;
+  for (Stanza& stanza : waiting) {
+    if (exists) {
+      to_account(std::move(stanza), *account);
+    } else if (failed) {
+      bounce(stanza, StanzaCondition::internal_server_error);
+    } else if (!stanza.is_presence()) {
+      bounce(stanza, StanzaCondition::service_unavailable);
+    }
+  }
+  if (!exists && !failed) worker_.accounts().note_absent(jid, worker_.reactor().now());
+  worker_.accounts().drop_if_idle(*account);
+}
+
+void Router::to_account(Stanza stanza, Account& account) {
+  ToAccount hook(stanza, account);
+  switch (account.host_.profile_.hooks().fire(hook)) {
+    case Verdict::pass:
+      if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {
+        auto target = stanza.from().bare_equals(account.jid()) ? Target::own_account
+                                                                : Target::account;
+        if (answer_iq(stanza, account.host_, target, &account)) return;
+      }
+      if (stanza.is_message() || (stanza.is_iq() && stanza.is_request())) {
+        bounce(stanza, StanzaCondition::service_unavailable);
+      }
+      break;
+    case Verdict::bounce:
+      bounce(stanza, hook.error);
+      break;
+    case Verdict::handled:
+    case Verdict::drop:
+      break;
+  }
+}
+
+bool Router::answer_iq(Stanza& request, Host& host, Target target, Account* account) {
+  auto* entry = host.profile_.iqs().find(request, target);
+  if (entry == nullptr) return false;
+  auto call = std::make_unique<IqCall>(IqCall{.request = std::move(request),
+                                              .host = host,
+                                              .target = target,
+                                              .account = account,
+                                              .session = nullptr});
+  if (Account* sender = worker_.accounts().find(call->request.from())) {
+    call->session = sender->find_session(call->request.from().resource());
+  }
+  run_handler(*entry, std::move(call), [this](Stanza answer) { route(std::move(answer)); });
+  return true;
+}
+
+bool Router::answer_unauthenticated(IqCall incoming, std::function<void(Stanza)> reply) {
+  auto* entry = incoming.host.profile_.iqs().find(incoming.request, Target::unauthenticated);
+  if (entry == nullptr) return false;
+  run_handler(*entry, std::make_unique<IqCall>(std::move(incoming)), std::move(reply));
+  return true;
+}
+
+}  // namespace xmppd

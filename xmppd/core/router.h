@@ -1,0 +1,47 @@
+// Router: where a stanza goes. Host -> owner -> hooks -> sessions; bounces by the rules of RFC 6120 8 and
+// RFC 6121 8.
+//
+// Thread-safety: its worker only.
+#pragma once
+
+#include "xmpp/core/stanza.h"
+#include "xmppd/iq.h"
+
+namespace xmppd {
+
+class Account;
+class Host;
+class Session;
+class Worker;
+
+class Router {
+ public:
+  explicit Router(Worker& worker) noexcept : worker_(worker) {}
+
+  // Lets the router decide. REQUIRES: `to` is set.
+  void route(xmpp::Stanza stanza);
+  // Sends a stanza on behalf of a local account through SentByAccount, then routes it.
+  void send_from(Account& account, Session* session, xmpp::Stanza stanza);
+  // Tells the sender, if errors may be told (never for errors, results, and presence broadcast).
+  void bounce(const xmpp::Stanza& stanza, const xmpp::StanzaError& error);
+  // The stanza is for an account that this worker owns.
+  void deliver_here(xmpp::Stanza stanza, Host& host);
+
+  // Answers an iq request with the handler registered for it; false if there is none.
+  bool answer_iq(xmpp::Stanza& request, Host& host, Target target, Account* account);
+  // A request that came before authentication; `reply` gets the answer (which may come later).
+  bool answer_unauthenticated(IqCall call, std::function<void(xmpp::Stanza)> reply);
+
+  // Stanzas for the worker that owns `to` wait above the mailbox limit: the feeding link shall pause.
+  [[nodiscard]] bool is_congested(const xmpp::Jid& to) const noexcept;
+
+ private:
+  void to_host(xmpp::Stanza stanza, Host& host);
+  void to_account(xmpp::Stanza stanza, Account& account);
+  void activate(xmpp::Stanza stanza, Host& host);
+  void activated(const xmpp::Jid& jid, bool exists, bool failed);
+
+  Worker& worker_;
+};
+
+}  // namespace xmppd

@@ -1,0 +1,93 @@
+// Scope: registers with a ProfileRuntime and remembers how to undo it.
+#include <algorithm>
+
+#include "core/profile_runtime.h"
+#include "core/server.h"
+#include "core/worker.h"
+#include "xmppd/module.h"
+
+namespace xmppd {
+
+Scope::Scope(ProfileRuntime& runtime, std::string_view module)
+    : runtime_(runtime), module_(module), log_context_{.component = module_} {}
+
+Scope::~Scope() {
+  tasks_.cancel_all();
+  timers_.clear();
+  while (!undo_.empty()) {
+    undo_.back()();
+    undo_.pop_back();
+  }
+}
+
+void Scope::add_hook(HookId id, Stage stage, Verdict (*run)(void*, void*), void* context,
+                     void (*destroy)(void*)) {
+  auto registration = runtime_.hooks().add(id, stage, module_, run, context);
+  undo_.push_back([this, id, registration, context, destroy] {
+    runtime_.hooks().remove(id, registration);
+    destroy(context);
+  });
+}
+
+void Scope::add_iq(detail::IqHandler handler) {
+  auto registration = runtime_.iqs().add(std::move(handler), this);
+  undo_.push_back([this, registration] { runtime_.iqs().remove(registration); });
+}
+
+void Scope::feature(std::string_view ns) {
+  runtime_.add_feature(ns);
+  undo_.push_back([this, text = std::string(ns)] { runtime_.remove_feature(text); });
+}
+
+void Scope::identity(std::string_view category, std::string_view type, std::string_view name) {
+  Identity identity{std::string(category), std::string(type), std::string(name)};
+  runtime_.add_identity(identity);
+  undo_.push_back([this, identity] { runtime_.remove_identity(identity); });
+}
+
+void Scope::stream_feature(std::string markup, bool after_authentication) {
+  auto id = runtime_.add_stream_feature(std::move(markup), after_authentication);
+  undo_.push_back([this, id] { runtime_.remove_stream_feature(id); });
+}
+
+void Scope::admit_before_authentication(std::string_view ns) {
+  runtime_.admit(ns);
+  undo_.push_back([this, text = std::string(ns)] { runtime_.unadmit(text); });
+}
+
+std::uint32_t Scope::add_slot(int object_kind) {
+  auto index = runtime_.add_slot(object_kind);
+  undo_.push_back([this, object_kind, index] { runtime_.clear_slot(object_kind, index); });
+  return index;
+}
+
+void Scope::timer(xmpp::Duration delay, std::function<xmpp::Duration()> call) {
+  timers_.push_back(std::make_unique<xmpp::Timer>());
+  auto* timer = timers_.back().get();
+  timer->set_callback([this, timer, call = std::move(call)] {
+    auto again = call();
+    if (again > xmpp::Duration::zero()) reactor().timers().set(*timer, reactor().now() + again);
+  });
+  reactor().timers().set(*timer, reactor().now() + delay);
+}
+
+xmpp::net::Reactor& Scope::reactor() noexcept { return runtime_.worker().reactor(); }
+xmpp::Rng& Scope::rng() noexcept { return runtime_.worker().rng(); }
+Storage& Scope::storage() noexcept { return runtime_.worker().server().storage(); }
+
+void Scope::offload(std::function<void()> work, std::function<void()> done) {
+  runtime_.worker().server().offload().submit(std::move(work), reactor(), std::move(done));
+}
+
+xmpp::xml::Element Scope::payload_of(const IqCall& call) {
+  // The table found the handler by this payload's name, and an iq request has exactly one.
+  return call.request.payloads().front().element();
+}
+
+IqReply Scope::malformed(const xmpp::xml::DecodeError& error) {
+  return IqReply::error({xmpp::StanzaCondition::bad_request, xmpp::xml::to_string(error)});
+}
+
+xmpp::Task<IqReply> Scope::fail_later(IqReply reply) { co_return reply; }
+
+}  // namespace xmppd

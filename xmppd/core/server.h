@@ -1,0 +1,117 @@
+// Server: constructs everything in order, and takes it down again.
+//
+// Order of construction: storage, secrets, certificates, workers, modules, listeners, control socket,
+// threads. Shared by the workers are only constants, atomics, and objects that are thread-safe themselves.
+//
+// Thread-safety: start(), drain() and the destructor by one thread (main); the accessors any thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/address_table.h"
+#include "core/certificates.h"
+#include "core/config.h"
+#include "core/entrance.h"
+#include "core/environment.h"
+#include "core/module_manager.h"
+#include "storage/storage.h"
+#include "xmpp/base/secret.h"
+#include "xmpp/net/offload.h"
+#include "xmpp/net/poller.h"
+#include "xmpp/stream/stream.h"
+#include "xmpp/transport/tls_engine.h"
+#include "xmppd/export.h"
+
+namespace xmppd {
+
+class Control;
+class ListenerSet;
+class Worker;
+
+class XMPPD_API Server {
+ public:
+  // Throws std::runtime_error with file, option and remedy for whatever prevents the start.
+  Server(Config config, Environment& environment, std::filesystem::path module_directory);
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Opens sockets and starts threads (nothing of both without Environment::has_threads()).
+  void start();
+  // "c2s=127.0.0.1:5222 ... control=PATH", once started.
+  [[nodiscard]] std::string ready_summary() const;
+  // Stops accepting, tells every client <system-shutdown/>, waits until all are gone or the drain timeout
+  // has passed. `is_impatient` is asked now and then: true ends the wait.
+  void drain(const std::function<bool()>& is_impatient);
+  // Re-reads certificates; an unusable one is reported and the old one stays.
+  void reload_certificates();
+  // Asks main to end the server as SIGTERM does. Any thread.
+  void request_stop() noexcept;
+  void on_stop_requested(std::function<void()> handler) { stop_handler_ = std::move(handler); }
+
+  [[nodiscard]] const Config& config() const noexcept { return config_; }
+  [[nodiscard]] const Limits& limits() const noexcept { return config_.limits; }
+  [[nodiscard]] std::size_t worker_count() const noexcept { return worker_count_; }
+  [[nodiscard]] Worker& worker(std::size_t index) noexcept { return *workers_[index]; }
+  [[nodiscard]] SqlStorage& storage() noexcept { return *storage_; }
+  [[nodiscard]] xmpp::net::Offload& offload() noexcept { return *offload_; }
+  [[nodiscard]] ModuleManager& modules() noexcept { return modules_; }
+  [[nodiscard]] AddressTable& addresses() noexcept { return addresses_; }
+  [[nodiscard]] const xmpp::TlsContext& tls_context() const noexcept { return *tls_context_; }
+  [[nodiscard]] const Certificates& certificates() const noexcept { return *certificates_; }
+  [[nodiscard]] std::shared_ptr<const xmpp::StreamPolicy> stream_policy() const noexcept {
+    return stream_policy_;
+  }
+  [[nodiscard]] const xmpp::Secret& sasl_secret() const noexcept { return sasl_secret_; }
+  [[nodiscard]] xmpp::Instant started_at() const noexcept { return started_at_; }
+  [[nodiscard]] Environment& environment() noexcept { return environment_; }
+
+  // The SCRAM hashes that every enabled account of a host has keys for. Any thread.
+  [[nodiscard]] xmpp::sasl::ScramHashSet common_hashes(std::string_view host) const noexcept;
+  // Looks them up again, after accounts have changed. Any thread, blocking.
+  void refresh_common_hashes();
+
+  // A new connection: limits first, then the worker. Called on the worker's thread.
+  void admit(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
+             const std::shared_ptr<const Entrance>& entrance);
+  void count_connection(int change) noexcept {
+    connections_.fetch_add(static_cast<std::size_t>(change), std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::size_t connection_count() const noexcept {
+    return connections_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::size_t session_count() const noexcept;
+
+ private:
+  void lock_data_dir();
+  void open_storage();
+  void load_secrets();
+
+  Config config_;
+  Environment& environment_;
+  int lock_fd_ = -1;
+  std::size_t worker_count_;
+  std::unique_ptr<SqlStorage> storage_;
+  std::unique_ptr<xmpp::net::Offload> offload_;
+  xmpp::Secret sasl_secret_;
+  std::unique_ptr<Certificates> certificates_;
+  std::shared_ptr<xmpp::TlsContext> tls_context_;
+  std::shared_ptr<const xmpp::StreamPolicy> stream_policy_;
+  AddressTable addresses_;
+  std::atomic<std::size_t> connections_{0};
+  // One byte of hash bits per host; hosts are fixed at start.
+  std::map<std::string, std::atomic<std::uint8_t>, std::less<>> common_hashes_;
+  ModuleManager modules_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<ListenerSet> listeners_;
+  std::unique_ptr<Control> control_;
+  std::function<void()> stop_handler_;
+  xmpp::Instant started_at_{};
+};
+
+}  // namespace xmppd

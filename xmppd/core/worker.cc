@@ -1,0 +1,100 @@
+#include "core/worker.h"
+
+#include "core/link.h"
+#include "core/server.h"
+
+namespace xmppd {
+namespace {
+constexpr std::size_t kBufferBytes = 64 * 1024;
+}  // namespace
+
+Worker::Worker(Server& server, std::size_t index, Environment& environment)
+    : server_(server),
+      index_(index),
+      poller_(environment.make_poller()),
+      rng_(environment.make_rng()),
+      reactor_(*poller_, environment.clock()),
+      outbox_(server.worker_count()),
+      router_(*this),
+      read_buffer_(kBufferBytes),
+      plain_buffer_(kBufferBytes) {
+  reactor_.at_end_of_turn([this] { end_of_turn(); });
+}
+
+Worker::~Worker() {
+  stop_and_join();
+  // Links first: their sessions fire Unbound, which modules still answer.
+  for (auto& link : links_) link->drop();
+  links_.clear();
+  buried_.clear();
+  accounts_.clear();
+  for (auto& [name, profile] : profiles_) profile->detach_all();
+}
+
+void Worker::configure(const Config& config) {
+  for (const auto& [name, profile] : config.profiles) {
+    profiles_[name] = std::make_unique<ProfileRuntime>(*this, name, profile);
+  }
+  for (const HostConfig& host : config.hosts) {
+    auto profile = profiles_.find(host.profile);
+    XMPP_ASSERT(profile != profiles_.end());  // the configuration was validated
+    hosts_[host.name] = std::make_unique<Host>(
+        *this, *profile->second, xmpp::Jid::from_prepared(host.name), host.admins);
+  }
+}
+
+void Worker::start_thread() {
+  thread_ = std::thread([this] { reactor_.run(); });
+}
+
+void Worker::stop_and_join() {
+  if (!thread_.joinable()) return;
+  reactor_.stop();
+  thread_.join();
+}
+
+Host* Worker::find_host(std::string_view domain) noexcept {
+  auto found = hosts_.find(domain);
+  return found == hosts_.end() ? nullptr : found->second.get();
+}
+
+ProfileRuntime* Worker::find_profile(std::string_view name) noexcept {
+  auto found = profiles_.find(name);
+  return found == profiles_.end() ? nullptr : found->second.get();
+}
+
+void Worker::adopt(std::unique_ptr<xmpp::net::ByteChannel> channel,
+                   std::shared_ptr<const Entrance> entrance) {
+  auto link = std::make_unique<Link>(*this, std::move(channel), std::move(entrance));
+  auto& reference = *link;
+  reference.set_place(links_.size());
+  links_.push_back(std::move(link));
+  reference.start();
+}
+
+void Worker::take_over(std::unique_ptr<Link> link, const xmpp::Jid& jid) {
+  auto& reference = *link;
+  reference.set_place(links_.size());
+  links_.push_back(std::move(link));
+  reference.arrive(*this, jid);
+}
+
+std::unique_ptr<Link> Worker::release(Link& link) noexcept {
+  auto place = link.place();
+  auto taken = std::move(links_[place]);
+  links_[place] = std::move(links_.back());
+  if (links_[place]) links_[place]->set_place(place);
+  links_.pop_back();
+  return taken;
+}
+
+void Worker::bury(Link& link) noexcept { buried_.push_back(release(link)); }
+
+void Worker::end_of_turn() {
+  buried_.clear();
+  outbox_.publish([this](std::size_t to) -> xmpp::net::Reactor& {
+    return server_.worker(to).reactor();
+  });
+}
+
+}  // namespace xmppd

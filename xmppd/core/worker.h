@@ -1,0 +1,126 @@
+// Worker: a thread with an event loop that owns accounts and links. Everything in it is its own; others
+// send it mail.
+//
+// Thread-safety: call(), index() and the load figures any thread; everything else the worker's thread, or
+// any single thread while the worker does not run.
+// Invariants: (1) a link is in links_ of exactly one worker, or in one mail. (2) A link is destroyed only at
+// the end of a turn.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include "core/account_table.h"
+#include "core/config.h"
+#include "core/environment.h"
+#include "core/outbox.h"
+#include "core/profile_runtime.h"
+#include "core/router.h"
+#include "xmpp/base/hash.h"
+#include "xmpp/net/reactor.h"
+#include "xmppd/host.h"
+
+namespace xmppd {
+
+class Link;
+class Server;
+struct Entrance;
+
+class Worker {
+ public:
+  Worker(Server& server, std::size_t index, Environment& environment);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Makes the profiles and hosts of `config`; modules are attached by the module manager.
+  void configure(const Config& config);
+  void start_thread();
+  // Ends the thread; links and accounts are destroyed by the destructor.
+  void stop_and_join();
+
+  [[nodiscard]] std::size_t index() const noexcept { return index_; }
+  [[nodiscard]] Server& server() noexcept { return server_; }
+  [[nodiscard]] xmpp::net::Reactor& reactor() noexcept { return reactor_; }
+  [[nodiscard]] xmpp::Rng& rng() noexcept { return *rng_; }
+  [[nodiscard]] AccountTable& accounts() noexcept { return accounts_; }
+  [[nodiscard]] Router& router() noexcept { return router_; }
+  [[nodiscard]] Outbox& outbox() noexcept { return outbox_; }
+
+  // nullptr: not a domain of this server.
+  [[nodiscard]] Host* find_host(std::string_view domain) noexcept;
+  template <typename F>
+  void for_each_host(F&& visit) {
+    for (auto& [name, host] : hosts_) visit(*host);
+  }
+  [[nodiscard]] ProfileRuntime* find_profile(std::string_view name) noexcept;
+  template <typename F>
+  void for_each_profile(F&& visit) {
+    for (auto& [name, profile] : profiles_) visit(*profile);
+  }
+
+  // A connection that came in through `entrance`.
+  void adopt(std::unique_ptr<xmpp::net::ByteChannel> channel,
+             std::shared_ptr<const Entrance> entrance);
+  // A link that migrated here after authentication as `jid`.
+  void take_over(std::unique_ptr<Link> link, const xmpp::Jid& jid);
+  // Takes a link out, to be moved elsewhere.
+  [[nodiscard]] std::unique_ptr<Link> release(Link& link) noexcept;
+  // Destroys the link at the end of this turn.
+  void bury(Link& link) noexcept;
+  [[nodiscard]] std::size_t link_count() const noexcept { return links_.size(); }
+  template <typename F>
+  void for_each_link(F&& visit) {
+    for (std::size_t i = 0; i < links_.size(); ++i) visit(*links_[i]);
+  }
+
+  // Runs `function` on the worker's thread. Any thread.
+  template <typename F>
+  void call(F&& function) {
+    reactor_.call(std::forward<F>(function));
+  }
+
+  // Scratch memory for reading and for decrypted text; contents last until the next read.
+  [[nodiscard]] std::span<char> read_buffer() noexcept { return read_buffer_; }
+  [[nodiscard]] std::span<char> plain_buffer() noexcept { return plain_buffer_; }
+
+  // Bound sessions; for any thread.
+  [[nodiscard]] std::size_t session_count() const noexcept {
+    return session_count_.load(std::memory_order_relaxed);
+  }
+  void count_session(int change) noexcept {
+    session_count_.store(session_count_.load(std::memory_order_relaxed) +
+                             static_cast<std::size_t>(change),
+                         std::memory_order_relaxed);
+  }
+
+ private:
+  void end_of_turn();
+
+  Server& server_;
+  const std::size_t index_;
+  std::unique_ptr<xmpp::net::Poller> poller_;
+  std::unique_ptr<xmpp::Rng> rng_;
+  xmpp::net::Reactor reactor_;
+  Outbox outbox_;
+  Router router_;
+  std::vector<char> read_buffer_;
+  std::vector<char> plain_buffer_;
+  std::map<std::string, std::unique_ptr<ProfileRuntime>, std::less<>> profiles_;
+  std::unordered_map<std::string, std::unique_ptr<Host>, xmpp::KeyedHash, std::equal_to<>> hosts_;
+  AccountTable accounts_;
+  std::vector<std::unique_ptr<Link>> links_;
+  std::vector<std::unique_ptr<Link>> buried_;
+  std::atomic<std::size_t> session_count_{0};
+  std::thread thread_;
+};
+
+}  // namespace xmppd

@@ -1,0 +1,68 @@
+// Account: the state of a bare JID on its owner: its sessions, the modules' data, its tasks.
+//
+// Thread-safety: the owner's worker only. Invariants: (1) a Session in sessions() is bound and its
+// link lives. (2) sessions() is sorted by the order of binding.
+#pragma once
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "xmpp/base/task.h"
+#include "xmpp/core/jid.h"
+#include "xmpp/core/stanza.h"
+#include "xmppd/export.h"
+#include "xmppd/slot.h"
+
+namespace xmppd {
+
+class Host;
+class Session;
+class Worker;
+
+class XMPPD_API Account {
+ public:
+  Account(Host& host, xmpp::Jid jid);
+  ~Account();
+  Account(const Account&) = delete;
+  Account& operator=(const Account&) = delete;
+
+  [[nodiscard]] const xmpp::Jid& jid() const noexcept { return jid_; }
+  [[nodiscard]] Host& host() noexcept { return host_; }
+  [[nodiscard]] std::span<Session* const> sessions() const noexcept { return sessions_; }
+  // nullptr if no session has this resource.
+  [[nodiscard]] Session* find_session(std::string_view resource) const noexcept;
+
+  // Sends a stanza in the name of this account (`from` = its bare JID unless set), through
+  // SentByAccount.
+  void send(xmpp::Stanza stanza);
+  // Runs a task that dies with this account.
+  void spawn(xmpp::Task<void> task) { tasks_.spawn(std::move(task)); }
+
+  template <typename T>
+  [[nodiscard]] T& operator[](const AccountSlot<T>& slot) {
+    return slots_.get<T>(slot.index());
+  }
+
+ private:
+  friend class AccountTable;
+  friend class Link;
+  friend class Router;
+  friend class Session;
+  friend class Worker;
+  friend class ProfileRuntime;
+  // Nothing refers to it any more. (Modules' data alone does not keep an account in memory.)
+  [[nodiscard]] bool is_idle() const noexcept {
+    return sessions_.empty() && !is_loading_ && waiting_.empty() && tasks_.size() == 0;
+  }
+
+  Host& host_;
+  xmpp::Jid jid_;
+  std::vector<Session*> sessions_;
+  SlotBag slots_;
+  bool is_loading_ = false;            // existence is being looked up; stanzas wait
+  std::vector<xmpp::Stanza> waiting_;  // bounded by Limits::account_backlog
+  xmpp::TaskOwner tasks_;              // last member: tasks go before what they use
+};
+
+}  // namespace xmppd

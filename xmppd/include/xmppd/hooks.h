@@ -1,0 +1,171 @@
+// Every hook, in pipeline order, with its contract: the map of the server.
+//
+// A stanza from a client passes FromSession -> SentByAccount -> (router) -> ToHost or ToAccount ->
+// ToSession. Hooks are types: scope.on<ToAccount>(Stage::archive, [this](ToAccount& hook) { ... }).
+// Stages run in the order of the enum; within a stage, in the order of module names.
+//
+// A hook runs synchronously on the worker named in its contract, may not suspend and should not
+// throw (an exception is logged, counted, and treated as Verdict::pass). What it answers:
+//   pass     go on with the next hook
+//   handled  stop: the stanza has been taken care of
+//   drop     stop: the stanza disappears silently
+//   bounce   stop: the sender gets `hook.error` (nothing if it was an error or a result itself)
+// If nobody stops a stanza hook, what happens is said at each.
+//
+// Delivery by the account's owner (RFC 6121 8.5), by the modules message, presence and iq_forward:
+//
+//   | to                                        | an available session, priority >= 0 | otherwise |
+//   |-------------------------------------------|-------------------------------------|--------------------------|
+//   | bare: message normal, chat                | all such sessions                   | fallback
+//   (offline), or service-unavailable | | bare: headline                            | all such |
+//   drop                     | | bare: groupchat                           | service-unavailable |
+//   same                     | | bare: error                               | drop | drop | | bare:
+//   presence, unavailable               | every available session             | drop | | bare: iq
+//   | answered for the account            | same; no such user: service-unavailable | | full,
+//   session connected                   | deliver, whatever its presence      | - | | full, no
+//   match: chat                      | as bare                             | as bare | | full, no
+//   match: normal, headline, groupchat | service-unavailable               | same | | full, no
+//   match: error, presence           | drop                                | drop | | full, no
+//   match: iq get, set               | service-unavailable                 | same |
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+#include <utility>
+
+#include "xmpp/core/stanza.h"
+#include "xmpp/core/stanza_error.h"
+
+namespace xmppd {
+
+class Account;
+class Host;
+class Session;
+
+enum class Stage : std::uint8_t { validate, filter, rewrite, archive, copy, deliver, fallback };
+[[nodiscard]] constexpr std::string_view to_string(Stage stage) noexcept {
+  constexpr std::string_view names[] = {"validate", "filter",  "rewrite", "archive",
+                                        "copy",     "deliver", "fallback"};
+  return names[static_cast<std::size_t>(stage)];
+}
+
+enum class Verdict : std::uint8_t { pass, handled, drop, bounce };
+
+// Base of the hooks that carry a stanza on its way.
+struct StanzaHook {
+  explicit StanzaHook(xmpp::Stanza& s) noexcept : stanza(s) {}
+  xmpp::Stanza& stanza;
+  xmpp::StanzaError error;  // with Verdict::bounce
+
+  // return hook.bounce(xmpp::StanzaCondition::forbidden);
+  [[nodiscard]] Verdict bounce(xmpp::StanzaError with) {
+    error = std::move(with);
+    return Verdict::bounce;
+  }
+};
+
+// A client sent a stanza. Fired by its session, on the account's owner, before anything else;
+// `from` is stamped with the full JID. May change everything but `from`. Nobody stops it: a stanza
+// without `to` goes to the own account (message, iq) or is dropped (presence); everything else is
+// routed.
+struct FromSession : StanzaHook {
+  static constexpr std::string_view kName = "FromSession";
+  FromSession(xmpp::Stanza& s, Session& session) noexcept : StanzaHook(s), from(session) {}
+  Session& from;
+};
+
+// A stanza leaves an account, from a client or from the server in the account's name. Fired on the
+// account's owner, directly before routing; `to` is set. May add and remove payloads.
+// Nobody stops it: it is routed.
+struct SentByAccount : StanzaHook {
+  static constexpr std::string_view kName = "SentByAccount";
+  SentByAccount(xmpp::Stanza& s, Account& account, Session* session) noexcept
+      : StanzaHook(s), from(account), session(session) {}
+  Account& from;
+  Session* session;  // nullptr if the server sent it in the account's name
+};
+
+// A stanza addressed to a host itself (domain JID). Fired on whatever worker it reached. Iq
+// requests with a handler for Target::host are answered before this hook. Nobody stops it: iq get
+// and set bounce service-unavailable, everything else is dropped.
+struct ToHost : StanzaHook {
+  static constexpr std::string_view kName = "ToHost";
+  ToHost(xmpp::Stanza& s, Host& host) noexcept : StanzaHook(s), to(host) {}
+  Host& to;
+};
+
+// A stanza addressed to an account (bare or full JID). Fired on the account's owner. Iq requests to
+// the bare JID with a handler for an account target are answered before this hook. Nobody stops it:
+// message and iq requests bounce service-unavailable, everything else is dropped.
+struct ToAccount : StanzaHook {
+  static constexpr std::string_view kName = "ToAccount";
+  ToAccount(xmpp::Stanza& s, Account& account) noexcept : StanzaHook(s), to(account) {}
+  Account& to;
+};
+
+// A stanza is about to be written to one session's client. Fired on the account's owner, per
+// session. `stanza` is this session's own copy. Nobody stops it: it is written.
+struct ToSession : StanzaHook {
+  static constexpr std::string_view kName = "ToSession";
+  ToSession(xmpp::Stanza& s, Session& session) noexcept : StanzaHook(s), to(session) {}
+  Session& to;
+};
+
+// A resource was bound; the client has not been told yet. Verdicts mean nothing.
+struct Bound {
+  static constexpr std::string_view kName = "Bound";
+  Session& session;
+};
+
+// A session ends (in order or not); it is still in its account's list and can no longer receive.
+// Verdicts mean nothing.
+struct Unbound {
+  static constexpr std::string_view kName = "Unbound";
+  Session& session;
+};
+
+// A session sent broadcast presence. `is_initial`: it was unavailable before. Verdicts mean
+// nothing.
+struct Available {
+  static constexpr std::string_view kName = "Available";
+  Session& session;
+  bool is_initial;
+};
+
+// A session that was available no longer is; session.presence() is the unavailable stanza. Verdicts
+// mean nothing.
+struct Unavailable {
+  static constexpr std::string_view kName = "Unavailable";
+  Session& session;
+};
+
+// All of them, for tables: XMPPD_FOR_EACH_HOOK(macro).
+#define XMPPD_FOR_EACH_HOOK(X) \
+  X(FromSession)               \
+  X(SentByAccount)             \
+  X(ToHost)                    \
+  X(ToAccount)                 \
+  X(ToSession)                 \
+  X(Bound)                     \
+  X(Unbound)                   \
+  X(Available)                 \
+  X(Unavailable)
+
+enum class HookId : std::uint8_t {
+#define XMPPD_HOOK_ID(name) name,
+  XMPPD_FOR_EACH_HOOK(XMPPD_HOOK_ID)
+#undef XMPPD_HOOK_ID
+      count_
+};
+
+template <typename Hook>
+struct HookIdOf;
+#define XMPPD_HOOK_ID_OF(name)                    \
+  template <>                                     \
+  struct HookIdOf<name> {                         \
+    static constexpr HookId value = HookId::name; \
+  };
+XMPPD_FOR_EACH_HOOK(XMPPD_HOOK_ID_OF)
+#undef XMPPD_HOOK_ID_OF
+
+}  // namespace xmppd

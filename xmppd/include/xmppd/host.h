@@ -1,0 +1,65 @@
+// Host: a served domain, as one worker sees it.
+//
+// Thread-safety: its worker only (each worker has its own Host object for every domain).
+#pragma once
+
+#include <compare>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "xmpp/core/jid.h"
+#include "xmpp/core/stanza.h"
+#include "xmppd/export.h"
+#include "xmppd/slot.h"
+
+namespace xmppd {
+
+class Worker;
+class ProfileRuntime;
+
+// An identity in disco#info (XEP-0030).
+struct Identity {
+  std::string category;
+  std::string type;
+  std::string name;
+  friend auto operator<=>(const Identity&, const Identity&) = default;
+};
+
+class XMPPD_API Host {
+ public:
+  Host(Worker& worker, ProfileRuntime& profile, xmpp::Jid jid, std::vector<xmpp::Jid> admins);
+  ~Host();
+  Host(const Host&) = delete;
+  Host& operator=(const Host&) = delete;
+
+  [[nodiscard]] const xmpp::Jid& jid() const noexcept { return jid_; }
+  [[nodiscard]] std::string_view name() const noexcept { return jid_.str(); }
+  [[nodiscard]] bool is_admin(const xmpp::Jid& jid) const noexcept;
+  // The features that disco#info of this host lists, sorted.
+  [[nodiscard]] const std::vector<std::string>& features() const noexcept;
+
+  [[nodiscard]] const std::vector<Identity>& identities() const noexcept;
+
+  // Sends a stanza in the name of this host or of one of its accounts; `from` must be set.
+  void send(xmpp::Stanza stanza);
+
+  template <typename T>
+  [[nodiscard]] T& operator[](const HostSlot<T>& slot) {
+    return slots_.get<T>(slot.index());
+  }
+
+ private:
+  friend class Account;
+  friend class Link;
+  friend class ProfileRuntime;
+  friend class Router;
+  friend class Session;
+  Worker& worker_;
+  ProfileRuntime& profile_;
+  xmpp::Jid jid_;
+  std::vector<xmpp::Jid> admins_;
+  SlotBag slots_;
+};
+
+}  // namespace xmppd

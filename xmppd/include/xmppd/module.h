@@ -1,0 +1,225 @@
+// Module, Scope and XMPPD_MODULE: how a plug-in is written. The whole of XEP-0199
+// (modules/ping.cc):
+//
+//   class Ping final : public Module {
+//    public:
+//     void attach(Scope& scope) override {
+//       scope.feature(ns::ping);
+//       scope.on_iq<xep::Ping>(Target::host | Target::own_account,
+//                              [](IqCall&, const xep::Ping&) { return IqReply::ok(); });
+//     }
+//   };
+//   XMPPD_MODULE(Ping, {.name = "ping", .xep = "0199"});
+//
+// There is one instance per (profile, worker), so members need no locks. Whatever an instance
+// registers, its Scope un-registers; there is no unload callback to forget.
+//
+// Thread-safety: an instance is constructed, attached, used and destroyed on its worker's thread
+// (or before the workers start). Data shared between instances of a module is the module's own
+// business.
+#pragma once
+
+#include <functional>
+#include <initializer_list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "xmpp/base/log.h"
+#include "xmpp/base/random.h"
+#include "xmpp/base/task.h"
+#include "xmpp/base/time.h"
+#include "xmpp/base/timer_wheel.h"
+#include "xmpp/core/namespaces.h"
+#include "xmpp/net/reactor.h"
+#include "xmppd/account.h"
+#include "xmppd/export.h"
+#include "xmppd/hooks.h"
+#include "xmppd/host.h"
+#include "xmppd/iq.h"
+#include "xmppd/option.h"
+#include "xmppd/session.h"
+#include "xmppd/slot.h"
+#include "xmppd/storage.h"
+
+namespace xmppd {
+
+class Scope;
+class ProfileRuntime;
+
+class XMPPD_API Module {
+ public:
+  Module() = default;
+  Module(const Module&) = delete;
+  Module& operator=(const Module&) = delete;
+  virtual ~Module() = default;
+
+  // Registers everything with `scope`. Options have their values. The scope is destroyed before the module,
+  // so that no registered function can outlive what it refers to.
+  virtual void attach(Scope& scope) = 0;
+
+  [[nodiscard]] const std::vector<OptionBase*>& options() const noexcept { return options_; }
+
+ private:
+  friend class OptionBase;
+  std::vector<OptionBase*> options_;
+};
+
+// What is known of a module without running it.
+struct ModuleInfo {
+  std::string_view name;
+  std::string_view xep = {};      // "0199", "RFC 6121", or empty
+  std::string_view summary = {};  // one line for `xmppctl module list`
+  std::initializer_list<std::string_view> requires_modules = {};
+};
+
+// Makes instances; one per module and process.
+class XMPPD_API ModuleFactory {
+ public:
+  virtual ~ModuleFactory() = default;
+  [[nodiscard]] virtual ModuleInfo info() const = 0;
+  [[nodiscard]] virtual std::unique_ptr<Module> make() const = 0;
+};
+
+namespace detail {
+// The payload as IqHandler sees it: decodes, calls, and completes.
+using IqRunner = xmpp::Task<IqReply> (*)(IqCall& call, void* context);
+struct IqHandler {
+  xmpp::xml::Name payload{"", ""};
+  Target targets{};
+  IqKind kind = IqKind::both;
+  // Exactly one of them is set: an immediate answer, or a task.
+  std::function<IqReply(IqCall&)> answer;
+  std::function<xmpp::Task<IqReply>(IqCall&)> answer_later;
+};
+}  // namespace detail
+
+// A bag of registrations. Destroying it undoes all of them.
+class XMPPD_API Scope {
+ public:
+  Scope(ProfileRuntime& runtime, std::string_view module);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+
+  // Hooks; see hooks.h. `function`: Verdict(Hook&).
+  template <typename Hook, typename F>
+  void on(Stage stage, F function) {
+    struct Call {
+      static Verdict run(void* context, void* hook) {
+        return (*static_cast<F*>(context))(*static_cast<Hook*>(hook));
+      }
+      static void destroy(void* context) { delete static_cast<F*>(context); }
+    };
+    add_hook(HookIdOf<Hook>::value, stage, &Call::run, new F(std::move(function)), &Call::destroy);
+  }
+
+  // A handler for iq requests with payload T. `function`: IqReply(IqCall&, const T&), or
+  // Task<IqReply>(IqCall&, T), which must be a named coroutine (std::bind_front or a lambda that is
+  // no coroutine itself and calls one).
+  template <typename T, typename F>
+  void on_iq(Target targets, F function) {
+    on_iq<T>(targets, IqKind::both, std::move(function));
+  }
+  template <typename T, typename F>
+  void on_iq(Target targets, IqKind kind, F function) {
+    detail::IqHandler handler{xmpp::xml::name_of<T>(), targets, kind, {}, {}};
+    if constexpr (std::is_same_v<std::invoke_result_t<F&, IqCall&, const T&>, IqReply>) {
+      handler.answer = [f = std::move(function)](IqCall& call) mutable {
+        auto payload = xmpp::xml::decode<T>(payload_of(call));
+        if (!payload) return malformed(payload.error());
+        return f(call, *payload);
+      };
+    } else {
+      handler.answer_later = [f = std::move(function)](IqCall& call) mutable {
+        auto payload = xmpp::xml::decode<T>(payload_of(call));
+        if (!payload) return fail_later(malformed(payload.error()));
+        return f(call, std::move(*payload));
+      };
+    }
+    add_iq(std::move(handler));
+  }
+
+  // A feature that disco#info of the host lists.
+  void feature(std::string_view ns);
+  // An identity of the host in disco#info.
+  void identity(std::string_view category, std::string_view type, std::string_view name = {});
+  // Markup in <stream:features/>, complete with its xmlns; offered before or after authentication.
+  void stream_feature(std::string markup, bool after_authentication);
+  // Admits iqs with payloads in this namespace before authentication (Target::unauthenticated).
+  void admit_before_authentication(std::string_view ns);
+
+  template <typename T>
+  [[nodiscard]] SessionSlot<T> session_slot() {
+    return SessionSlot<T>(add_slot(0));
+  }
+  template <typename T>
+  [[nodiscard]] AccountSlot<T> account_slot() {
+    return AccountSlot<T>(add_slot(1));
+  }
+  template <typename T>
+  [[nodiscard]] HostSlot<T> host_slot() {
+    return HostSlot<T>(add_slot(2));
+  }
+
+  // Calls `call` after `delay`, again and again if it returns a positive delay.
+  void timer(xmpp::Duration delay, std::function<xmpp::Duration()> call);
+  // Runs a task that dies with the module.
+  void spawn(xmpp::Task<void> task) { tasks_.spawn(std::move(task)); }
+
+  // The worker's surroundings.
+  [[nodiscard]] xmpp::net::Reactor& reactor() noexcept;
+  [[nodiscard]] xmpp::Rng& rng() noexcept;
+  [[nodiscard]] Storage& storage() noexcept;
+  [[nodiscard]] const xmpp::log::Context& log_context() const noexcept { return log_context_; }
+  // Runs `work` on an offload thread (it must not touch the worker's objects) and then `done` here.
+  void offload(std::function<void()> work, std::function<void()> done);
+
+  [[nodiscard]] std::string_view module_name() const noexcept { return module_; }
+
+ private:
+  friend class ProfileRuntime;
+  static xmpp::xml::Element payload_of(const IqCall& call);
+  static IqReply malformed(const xmpp::xml::DecodeError& error);
+  static xmpp::Task<IqReply> fail_later(IqReply reply);
+  void add_hook(HookId id, Stage stage, Verdict (*run)(void*, void*), void* context,
+                void (*destroy)(void*));
+  void add_iq(detail::IqHandler handler);
+  [[nodiscard]] std::uint32_t add_slot(int object_kind);
+
+  ProfileRuntime& runtime_;
+  std::string module_;
+  xmpp::log::Context log_context_;
+  std::vector<std::function<void()>> undo_;  // run in reverse
+  std::vector<std::unique_ptr<xmpp::Timer>> timers_;
+  xmpp::TaskOwner tasks_;
+};
+
+}  // namespace xmppd
+
+// Defines the module's factory. `...`: a ModuleInfo in braces.
+#ifdef XMPPD_STATIC_MODULES
+namespace xmppd::detail {
+// Linked-in modules (simulation, fuzzing) announce themselves at start-up.
+XMPPD_API void register_static_module(std::unique_ptr<ModuleFactory> factory);
+}  // namespace xmppd::detail
+#define XMPPD_MODULE(Class, ...)                                                           \
+  namespace {                                                                              \
+  struct Class##Factory final : ::xmppd::ModuleFactory {                                   \
+    ::xmppd::ModuleInfo info() const override {                                            \
+      return __VA_ARGS__;                                                                  \
+    }                                                                                      \
+    std::unique_ptr<::xmppd::Module> make() const override {                               \
+      return std::make_unique<Class>();                                                    \
+    }                                                                                      \
+  };                                                                                       \
+  [[maybe_unused]] const bool k##Class##Registered =                                       \
+      (::xmppd::detail::register_static_module(std::make_unique<Class##Factory>()), true); \
+  }
+#else
+#include "xmppd/module_manifest.h"
+#endif
