@@ -196,3 +196,13 @@ std::uint64_t Jid::bare_hash() const noexcept {
 }
 
 }  // namespace xmpp
+
+namespace xmpp::xml {
+
+std::optional<Jid> ValueCodec<Jid>::decode(std::string_view text) {
+  auto jid = Jid::parse(text);
+  if (!jid) return std::nullopt;
+  return *std::move(jid);
+}
+
+}  // namespace xmpp::xml

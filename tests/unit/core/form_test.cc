@@ -12,14 +12,14 @@ namespace {
 std::optional<Form> parse(std::string_view markup) {
   auto document = xml::Document::parse(markup);
   EXPECT_TRUE(document) << markup;
-  return document ? parse_form(document->root()) : std::nullopt;
+  if (!document) return std::nullopt;
+  auto form = xml::decode<Form>(document->root());
+  if (!form) return std::nullopt;
+  return *std::move(form);
 }
 
 std::string written(const Form& form) {
-  std::string out;
-  xml::Writer writer(out);
-  write_form(writer, form);
-  return out;
+  return xml::to_xml(form);
 }
 
 struct RoomConfig {
@@ -64,7 +64,7 @@ TEST(FormTest, RoundTripsTables) {
   const auto form = parse(markup);
   ASSERT_TRUE(form);
   ASSERT_EQ(form->items.size(), 2U);
-  EXPECT_EQ(form->items[0][0].value(), "1");
+  EXPECT_EQ(form->items[0].fields[0].value(), "1");
   EXPECT_EQ(parse(written(*form)), form);
 }
 

@@ -243,6 +243,35 @@ TEST(StanzaTest, EditsPayloads) {
   EXPECT_EQ(written(stanza), "<message to='a@b'/>");
 }
 
+struct Mark {
+  int number = 0;
+  Jid by;
+  static constexpr auto codec = xml::element(
+      "urn:mark", "mark", xml::attr("n", &Mark::number, xml::required), xml::attr("by", &Mark::by));
+};
+
+TEST(StanzaTest, TypedPayloads) {
+  Stanza stanza = get("<message to='a@b'><mark xmlns='urn:mark' n='5' by='A@b'/></message>");
+  EXPECT_TRUE(stanza.has<Mark>());
+  const auto mark = stanza.get<Mark>();
+  ASSERT_TRUE(mark && *mark);
+  EXPECT_EQ((*mark)->number, 5);
+  EXPECT_EQ((*mark)->by.str(), "a@b");
+  EXPECT_EQ(stanza.remove<Mark>(), 1U);
+  EXPECT_FALSE(stanza.has<Mark>());
+  const auto absent = stanza.get<Mark>();
+  EXPECT_TRUE(absent && !*absent);
+  stanza.add(Mark{7, {}});
+  EXPECT_EQ(written(stanza, ns::server),
+            "<message to='a@b'><mark xmlns='urn:mark' n='7'/></message>");
+  EXPECT_EQ((*stanza.get<Mark>())->number, 7);
+  for (const char* wrong : {"", " n='x'", " n='1' by='@'", " n='1' by=''"}) {
+    EXPECT_FALSE(
+        get(std::string("<message><mark xmlns='urn:mark'") + wrong + "/></message>").get<Mark>())
+        << wrong;
+  }
+}
+
 TEST(StanzaTest, CopiesAreIndependent) {
   Stanza stanza;
   {

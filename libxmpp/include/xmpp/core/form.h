@@ -1,4 +1,5 @@
-// Data forms (XEP-0004) as values, and typed forms: one table says which fields stand for which
+// XEP-0004 2.13.2 complete
+// Data forms as values, and typed forms: one table says which fields stand for which
 // members.
 //
 //   struct RoomConfig { std::string name; bool persistent = false; };
@@ -14,6 +15,7 @@
 // Thread-safety: values. Specifications: XEP-0004, XEP-0068 (FORM_TYPE).
 #pragma once
 
+#include <array>
 #include <charconv>
 #include <concepts>
 #include <cstdint>
@@ -27,13 +29,17 @@
 #include "xmpp/base/result.h"
 #include "xmpp/core/jid.h"
 #include "xmpp/core/namespaces.h"
-#include "xmpp/xml/document.h"
-#include "xmpp/xml/writer.h"
+#include "xmpp/xml/codec.h"
 
 namespace xmpp::form {
 
 enum class FormType : std::uint8_t { form, submit, cancel, result };
-[[nodiscard]] std::string_view to_string(FormType type) noexcept;
+constexpr auto enum_values(FormType) {
+  return std::to_array<xml::EnumValue<FormType>>({{FormType::form, "form"},
+                                                  {FormType::submit, "submit"},
+                                                  {FormType::cancel, "cancel"},
+                                                  {FormType::result, "result"}});
+}
 
 enum class FieldType : std::uint8_t {
   boolean,
@@ -49,10 +55,24 @@ enum class FieldType : std::uint8_t {
 };
 [[nodiscard]] std::string_view to_string(FieldType type) noexcept;
 
+}  // namespace xmpp::form
+
+// A type that nobody knows is text-single (XEP-0004 3.3).
+template <>
+struct xmpp::xml::ValueCodec<xmpp::form::FieldType> {
+  static std::optional<form::FieldType> decode(std::string_view text) noexcept;
+  static void encode(std::string& out, form::FieldType value) { out += form::to_string(value); }
+};
+
+namespace xmpp::form {
+
 struct Option {
   std::string label;
   std::string value;
   bool operator==(const Option&) const = default;
+  static constexpr auto codec =
+      xml::element(ns::data_forms, "option", xml::attr("label", &Option::label),
+                   xml::child_text("value", &Option::value, xml::required));
 };
 
 struct Field {
@@ -69,17 +89,35 @@ struct Field {
     return values.empty() ? std::string_view() : std::string_view(values.front());
   }
   bool operator==(const Field&) const = default;
+  static constexpr auto codec = xml::element(
+      ns::data_forms, "field", xml::attr("var", &Field::var), xml::attr("type", &Field::type),
+      xml::attr("label", &Field::label), xml::child_text("desc", &Field::description),
+      xml::flag("required", &Field::required), xml::child_texts("value", &Field::values),
+      xml::children(&Field::options));
+};
+
+// The head of a table of results.
+struct Reported {
+  std::vector<Field> fields;
+  bool operator==(const Reported&) const = default;
+  static constexpr auto codec =
+      xml::element(ns::data_forms, "reported", xml::children(&Reported::fields));
+};
+
+// One row.
+struct Item {
+  std::vector<Field> fields;
+  bool operator==(const Item&) const = default;
+  static constexpr auto codec = xml::element(ns::data_forms, "item", xml::children(&Item::fields));
 };
 
 struct Form {
-  static constexpr xml::Name kName{ns::data_forms, "x"};
-
   FormType type = FormType::form;
   std::string title;
   std::vector<std::string> instructions;
   std::vector<Field> fields;
-  std::vector<Field> reported;            // the head of a table of results
-  std::vector<std::vector<Field>> items;  // its rows
+  std::optional<Reported> reported;
+  std::vector<Item> items;
 
   [[nodiscard]] const Field* find(std::string_view var) const noexcept;
   // The first value of a field; empty if there is no such field.
@@ -89,12 +127,18 @@ struct Form {
   // Adds the hidden field FORM_TYPE.
   void set_form_type(std::string_view form_type);
   bool operator==(const Form&) const = default;
+  static constexpr auto codec = xml::element(
+      ns::data_forms, "x", xml::attr("type", &Form::type, xml::required),
+      xml::child_text("title", &Form::title), xml::child_texts("instructions", &Form::instructions),
+      xml::child(&Form::reported), xml::children(&Form::fields), xml::children(&Form::items));
 };
 
-// nullopt: not <x xmlns='jabber:x:data'/> or with a type that does not exist. Unknown field types
-// become text-single, as the XEP says.
-[[nodiscard]] std::optional<Form> parse_form(xml::Element element);
-void write_form(xml::Writer& writer, const Form& form);
+}  // namespace xmpp::form
+
+extern template struct xmpp::xml::Codec<xmpp::form::Form>;
+extern template struct xmpp::xml::Codec<xmpp::form::Field>;
+
+namespace xmpp::form {
 
 // "1", "true", "0", "false" (XEP-0004 3.3).
 [[nodiscard]] std::optional<bool> parse_boolean(std::string_view text) noexcept;

@@ -12,11 +12,13 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "xmpp/base/result.h"
+#include "xmpp/xml/value_codec.h"
 
 namespace xmpp {
 
@@ -144,3 +146,10 @@ class Jid {
 };
 
 }  // namespace xmpp
+
+// Addresses in payloads: an attribute or text that is no address makes the payload invalid.
+template <>
+struct xmpp::xml::ValueCodec<xmpp::Jid> {
+  static std::optional<Jid> decode(std::string_view text);
+  static void encode(std::string& out, const Jid& value) { out += value.str(); }
+};

@@ -27,9 +27,7 @@
 #include "xmpp/base/bytes.h"
 #include "xmpp/core/jid.h"
 #include "xmpp/core/stanza_error.h"
-#if __has_include("xmpp/xml/codec.h")
 #include "xmpp/xml/codec.h"
-#endif
 #include "xmpp/xml/document.h"
 
 namespace xmpp {
@@ -210,6 +208,10 @@ class PayloadList {
   alignas(Payload) std::byte inline_[kInline * sizeof(Payload)];
 };
 
+// A type that xml::decode and xml::encode know; its namespace is not ns::client.
+template <typename T>
+concept HasCodec = requires { T::codec.name; };
+
 class Stanza {
  public:
   Stanza() = default;
@@ -242,17 +244,21 @@ class Stanza {
   std::size_t remove(const xml::Name& name);
   void clear_payloads() noexcept { payloads_.clear(); }
 
-#if __has_include("xmpp/xml/codec.h")
-  // Typed payloads (T has a codec). Absent is nullopt; present but wrong is an error.
-  template <typename T>
-  [[nodiscard]] bool has() const noexcept;
-  template <typename T>
+  // Typed payloads. Absent is nullopt; present but wrong is an error.
+  template <HasCodec T>
+  [[nodiscard]] bool has() const noexcept {
+    return has(T::codec.name);
+  }
+  template <HasCodec T>
   [[nodiscard]] Result<std::optional<T>, xml::DecodeError> get() const;
-  template <typename T>
-  void add(const T& payload);
-  template <typename T>
-  std::size_t remove();
-#endif
+  template <HasCodec T>
+  void add(const T& payload) {
+    payloads_.emplace_back(T::codec.name, xml::to_xml(payload));
+  }
+  template <HasCodec T>
+  std::size_t remove() {
+    return remove(T::codec.name);
+  }
 
   // Text of the child element `name` in the content namespace (body, subject, status...).
   [[nodiscard]] std::optional<std::string> child_text(std::string_view name) const;
@@ -266,6 +272,15 @@ class Stanza {
   Envelope envelope_;
   PayloadList payloads_;
 };
+
+template <HasCodec T>
+Result<std::optional<T>, xml::DecodeError> Stanza::get() const {
+  const Payload* payload = find(T::codec.name);
+  if (payload == nullptr) return std::optional<T>();
+  auto decoded = xml::decode<T>(payload->element());
+  if (!decoded) return Err(decoded.error());
+  return std::optional<T>(*std::move(decoded));
+}
 
 // What parsing a first-level element gave. `problem` is set if the envelope is wrong in a way that
 // the sender must be told (jid-malformed, bad-request); the rest of the envelope is usable for the
