@@ -53,11 +53,17 @@ struct TlsCertificate {
     const std::string& certificate_file, const std::string& key_file,
     std::vector<std::string> hosts);
 
+// Nothing below TLS 1.2 is ever spoken (RFC 7590, RFC 8996).
+enum class TlsVersion : std::uint8_t { tls1_2, tls1_3 };
+
 struct TlsServerOptions {
   // Protocols that may be selected by ALPN; a client without ALPN is fine, one that offers none of
   // these is refused. Empty: ALPN is ignored.
   std::vector<std::string> alpn = {"xmpp-client"};
-  bool request_peer_certificate = false;  // for EXTERNAL; never verified here, see PeerCertificate
+  // For EXTERNAL; whatever comes is let through, see PeerCertificate::verified.
+  bool request_peer_certificate = false;
+  std::string peer_ca_pem;  // whom verified trusts; empty: the system's
+  TlsVersion version_max = TlsVersion::tls1_3;
 };
 
 struct TlsClientOptions {
@@ -65,6 +71,7 @@ struct TlsClientOptions {
   std::string ca_pem;                         // trust these; empty: the system's
   std::vector<std::string> alpn;              // e.g. {"xmpp-client"} on direct TLS
   std::optional<TlsCertificate> certificate;  // to show to the server, for EXTERNAL
+  TlsVersion version_max = TlsVersion::tls1_3;
 };
 
 class TlsContext {

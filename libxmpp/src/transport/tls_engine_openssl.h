@@ -1,0 +1,95 @@
+// What the tls_engine*.cc files share: owners of OpenSSL objects, the parsed certificates of a
+// server.
+//
+// Thread-safety: ServerCertificates never change once made; shared between engines of all threads.
+#pragma once
+
+#include <Poco/Net/Context.h>
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "xmpp/transport/tls_engine.h"
+
+namespace xmpp::tls {
+
+template <auto Free>
+struct Deleter {
+  template <typename T>
+  void operator()(T* object) const noexcept {
+    Free(object);
+  }
+};
+using SslPtr = std::unique_ptr<SSL, Deleter<SSL_free>>;
+using X509Ptr = std::unique_ptr<X509, Deleter<X509_free>>;
+using KeyPtr = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
+using BioPtr = std::unique_ptr<BIO, Deleter<BIO_free_all>>;
+inline void free_chain(STACK_OF(X509) * chain) noexcept {
+  sk_X509_pop_free(chain, X509_free);
+}
+using ChainPtr = std::unique_ptr<STACK_OF(X509), Deleter<free_chain>>;
+
+struct LoadedCertificate {
+  X509Ptr leaf;
+  ChainPtr chain;
+  KeyPtr key;
+  std::string end_point;  // tls-server-end-point, computed once
+};
+
+// One generation of a server's certificates.
+struct ServerCertificates {
+  std::vector<LoadedCertificate> all;  // the first is the default
+  std::map<std::string, const LoadedCertificate*, std::less<>> by_host;
+  std::string alpn;        // wire format: length-prefixed names
+  std::string generation;  // random; sessions of another generation are not resumed
+  // By name, ignoring case and a trailing dot; nullptr if there is none.
+  [[nodiscard]] const LoadedCertificate* find(std::string_view host) const;
+};
+
+// Takes the oldest error of this thread's OpenSSL queue as text and empties the queue.
+[[nodiscard]] std::string take_openssl_error();
+[[nodiscard]] Result<LoadedCertificate, TlsError> parse_certificate(const TlsCertificate& pem);
+// All certificates of a PEM text; empty on an error or if there is none.
+[[nodiscard]] std::vector<X509Ptr> parse_certificates(std::string_view pem);
+// RFC 5929 4.1: the certificate's hash by the hash of its signature; empty if that has none.
+[[nodiscard]] std::string end_point_binding(const X509* certificate);
+[[nodiscard]] PeerCertificate describe_peer(X509* certificate, long verify_result);
+
+// The app data of a server's SSL: the generation that it began with, and what was chosen of it.
+struct ServerChoice {
+  std::shared_ptr<const ServerCertificates> certificates;
+  const LoadedCertificate* chosen = nullptr;
+};
+// Callbacks of server contexts: install the certificate that fits SNI; select the protocol.
+int on_server_name(SSL* ssl, int* alert, void* argument);
+int on_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+            unsigned in_size, void* argument);
+
+}  // namespace xmpp::tls
+
+namespace xmpp {
+
+struct TlsContext::State {
+  Poco::Net::Context::Ptr context;  // owns the SSL_CTX
+  bool is_server = false;
+  bool verify = true;        // client: check the peer's certificate and its name
+  TlsServerOptions server;   // server only
+  mutable std::mutex mutex;  // guards certificates
+  std::shared_ptr<const tls::ServerCertificates> certificates;
+
+  [[nodiscard]] SSL_CTX* ssl_context() const { return context->sslContext(); }
+  [[nodiscard]] std::shared_ptr<const tls::ServerCertificates> current() const {
+    const std::scoped_lock lock(mutex);
+    return certificates;
+  }
+};
+
+}  // namespace xmpp
