@@ -1,0 +1,5 @@
+// The codecs of XEP-0077.
+#include "xmpp/xep/register.h"
+
+template struct xmpp::xml::Codec<xmpp::xep::Register>;
+template struct xmpp::xml::Codec<xmpp::xep::RegisterFeature>;
