@@ -286,9 +286,6 @@ Document ElementParser::make_document(std::string_view bytes) {
     nodes_[0].next = static_cast<std::uint32_t>(nodes_.size());
     nodes_[0].flags |= kOuterPrefix;
   }
-  for (TapeString& string : strings_) {
-    if (string.begin >= kExtraBit) string.begin = string.begin - kExtraBit + token_;
-  }
   const std::size_t nodes_size = nodes_.size() * sizeof(Node);
   const std::size_t strings_size = strings_.size() * sizeof(TapeString);
   const std::size_t text = sizeof(TapeHeader) + nodes_size + strings_size;
@@ -297,8 +294,11 @@ Document ElementParser::make_document(std::string_view bytes) {
   return TapeAccess::make(Block::make(text + token_ + extra_.size(), [&](char* to) {
     std::memcpy(to, &header, sizeof(header));
     std::memcpy(to + sizeof(header), nodes_.data(), nodes_size);
-    if (strings_size != 0) {
-      std::memcpy(to + sizeof(header) + nodes_size, strings_.data(), strings_size);
+    char* at = to + sizeof(header) + nodes_size;
+    for (TapeString string : strings_) {
+      if (string.begin >= kExtraBit) string.begin = string.begin - kExtraBit + token_;
+      std::memcpy(at, &string, sizeof(string));
+      at += sizeof(string);
     }
     std::memcpy(to + text, bytes.data(), token_);
     if (!extra_.empty()) std::memcpy(to + text + token_, extra_.data(), extra_.size());

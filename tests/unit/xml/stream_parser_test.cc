@@ -139,6 +139,15 @@ TEST(StreamParser, KnowsTheHeadersNamespaces) {
   EXPECT_EQ(parser.next(), Event::need_bytes);
 }
 
+TEST(StreamParser, DecodesTheHeadersNamespaces) {
+  StreamParser parser;
+  const std::string bytes = "<a xmlns='urn:a&amp;b'><b/>";
+  parser.feed(bytes);
+  EXPECT_EQ(parser.next(), Event::open);
+  EXPECT_EQ(parser.next(), Event::element);
+  EXPECT_EQ(parser.take_document().root().ns(), "urn:a&b");
+}
+
 TEST(StreamParser, ASelfClosedHeaderClosesTheStream) {
   EXPECT_EQ(events({"<stream/>"}), "open  <stream/>\nclose\n");
 }
