@@ -99,9 +99,9 @@ void set_level(Level level) noexcept {
   detail::level.store(level, std::memory_order_relaxed);
 }
 
-void detail::write(Level level, const Context& context, std::string_view message,
+void detail::write(Level severity, const Context& context, std::string_view message,
                    std::initializer_list<Field> fields) {
-  current.sink(Record{level, context, message, fields}, current.user);
+  current.sink(Record{severity, context, message, fields}, current.user);
 }
 
 }  // namespace xmpp::log
