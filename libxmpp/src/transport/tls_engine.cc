@@ -92,6 +92,10 @@ struct TlsEngine::Connection {
   Result<void, TlsError> handshake();
   Result<void, TlsError> encrypt(std::string_view plaintext);
   void trim_input();
+  // Ciphertext that is not decrypted, or plaintext that is not read.
+  [[nodiscard]] bool has_input() const {
+    return buffers.consumed < buffers.input.size() || SSL_has_pending(ssl.get()) == 1;
+  }
 };
 
 Err<TlsError> TlsEngine::Connection::fail(TlsErrorCode code, std::string text) {
@@ -218,7 +222,8 @@ Result<std::size_t, TlsError> TlsEngine::read(std::span<char> out) {
   if (c.error) return Err(*c.error);
   if (c.state != State::open) return std::size_t{0};
   std::size_t total = 0;
-  while (total < out.size()) {
+  // Asking OpenSSL in vain costs a buffer, so it is asked only while there is something to decrypt.
+  while (total < out.size() && c.has_input()) {
     ERR_clear_error();
     std::size_t done = 0;
     const int result = SSL_read_ex(c.ssl.get(), out.data() + total, out.size() - total, &done);
