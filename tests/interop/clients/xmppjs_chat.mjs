@@ -32,6 +32,7 @@ const xmpp = client({
   },
 });
 xmpp.reconnect.stop();
+xmpp.timeout = 20000; // its 2 s are too short for a busy machine
 xmpp.on("error", (error) => say("failed", String(error)));
 xmpp.on("offline", () => say("offline"));
 xmpp.on("stanza", (stanza) => {
