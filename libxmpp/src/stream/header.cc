@@ -123,11 +123,11 @@ void StreamMachine::on_header(const xml::Document& document) {
     return;
   }
   if (asked.empty()) {
-    fail({StreamCondition::improper_addressing, to ? "malformed 'to'" : "no 'to'"});
+    fail({StreamCondition::improper_addressing, to ? "malformed to attribute" : "no to attribute"});
     return;
   }
   if (changed) {
-    fail({StreamCondition::improper_addressing, "'to' must not change"});
+    fail({StreamCondition::improper_addressing, "the to attribute must not change"});
     return;
   }
   setup->peer = Jid();

@@ -134,7 +134,7 @@ Event StreamMachine::next() {
 
 // The path of every stanza once the stream is usable; nullopt: it was dealt with here.
 std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
-  if (!is_usable()) {
+  if (!is_usable() || (setup != nullptr && setup->active != nullptr)) {
     on_element(document);
     return std::nullopt;
   }
@@ -164,6 +164,19 @@ std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
     if (stanza.envelope().lang.empty() && !lang.empty()) stanza.envelope().lang = lang;
   }
   return Event(std::in_place_type<StanzaReceived>, std::move(*parsed));
+}
+
+const std::string& StreamMachine::mechanism_name() const noexcept {
+  // An idle stream should not pay for a string that has nine values.
+  static const std::vector<std::string> kNames = [] {
+    std::vector<std::string> names;
+    for (int i = 0; i <= static_cast<int>(sasl::MechanismId::anonymous); ++i) {
+      names.emplace_back(to_string(static_cast<sasl::MechanismId>(i)));
+    }
+    return names;
+  }();
+  static const std::string kNone;
+  return mechanism ? kNames[static_cast<std::size_t>(*mechanism)] : kNone;
 }
 
 void StreamMachine::report(Event event, Awaiting question) {

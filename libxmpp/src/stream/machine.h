@@ -92,6 +92,7 @@ class StreamMachine {
   void write(const Stanza& stanza) {
     write_with([&](std::string& out) { write_stanza(out, stanza, policy->content_ns); });
   }
+  [[nodiscard]] const std::string& mechanism_name() const noexcept;  // empty: none
   [[nodiscard]] bool is_receiver() const noexcept { return role == Role::receiver; }
   [[nodiscard]] bool is_dead() const noexcept { return has_any(bits, StreamBits::closed); }
   // May stanzas flow?
@@ -128,7 +129,8 @@ class StreamMachine {
   Jid jid;
   std::string id;
   std::string lang;  // receiver: xml:lang of the peer's header
-  std::string mechanism;
+  // Of the exchange under way, later that which authenticated the stream.
+  std::optional<sasl::MechanismId> mechanism;
   xml::Document features;  // initiator: the last <stream:features/>
   std::unique_ptr<Setup> setup;
   std::unique_ptr<StreamFailed> report_of_death;

@@ -61,6 +61,7 @@ const Feature* find_owner(const StreamMachine& machine, const xml::Element& root
 
 // May this stanza pass although the stream is not usable yet?
 bool is_admitted(const StreamMachine& machine, const Stanza& stanza) {
+  if (machine.is_usable()) return true;
   if (!stanza.is_iq() || machine.setup == nullptr) return false;
   if (!machine.is_receiver()) return true;
   if (!has_all(machine.bits, kHeaders | StreamBits::tls_settled) ||

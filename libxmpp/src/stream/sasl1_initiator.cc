@@ -79,14 +79,14 @@ Step begin(StreamMachine& machine, const xml::Element& offered) {
   credentials.cache = policy.password_cache;
   setup.client =
       sasl::make_client_mechanism(*choice, std::move(credentials), setup.tls, *setup.rng);
-  machine.mechanism = to_string(choice->id);
+  machine.mechanism = choice->id;
   const auto initial = setup.client->start();
   if (!initial) {
     return give_up(machine, std::string(to_string(initial.error().code)),
                    SaslCondition::malformed_request);
   }
   write_sasl(machine, "auth", initial->empty() ? "=" : base64_encode(*initial),
-             " mechanism='" + machine.mechanism + "'");
+             " mechanism='" + machine.mechanism_name() + "'");
   return {Step::Progress::waiting};
 }
 
@@ -118,7 +118,7 @@ Step on_success(StreamMachine& machine, const xml::Element& element) {
   machine.setup->client.reset();
   machine.jid = machine.policy->jid.is_empty() ? Jid() : machine.policy->jid.bare();
   machine.parser.set_limits(machine.policy->limits);
-  machine.report(Authenticated{machine.jid, machine.mechanism});
+  machine.report(Authenticated{machine.jid, machine.mechanism_name()});
   return {Step::Progress::done, StreamBits::authenticated, true};
 }
 
@@ -141,7 +141,7 @@ Step on_failure(StreamMachine& machine, const xml::Element& element) {
                         condition == SaslCondition::temporary_auth_failure;
   const bool another = machine.policy->mechanism == "auto";
   if (!harmless || !another) return give_up(machine, std::move(text), condition);
-  setup.refused.push_back(machine.mechanism);
+  setup.refused.push_back(machine.mechanism_name());
   return begin(machine, machine.features.root().find_child(kMechanisms));
 }
 

@@ -42,16 +42,15 @@ Step on_auth(StreamMachine& machine, const xml::Element& element) {
   Setup& setup = *machine.setup;
   if (setup.server != nullptr) return fail_with(machine, SaslCondition::malformed_request, true);
   const std::vector<sasl::MechanismId> usable = usable_mechanisms(setup);
-  machine.mechanism = element.attr("mechanism").value_or("");
-  const auto id = sasl::parse_mechanism(machine.mechanism);
+  const auto id = sasl::parse_mechanism(element.attr("mechanism").value_or(""));
   if (!id || std::ranges::find(usable, *id) == usable.end()) {
-    machine.mechanism.clear();
     // Nothing is offered without TLS: that is what the peer has to know.
     const bool needs_tls = usable.empty() && !has_any(machine.bits, StreamBits::secure);
     return fail_with(
         machine, needs_tls ? SaslCondition::encryption_required : SaslCondition::invalid_mechanism,
         false);
   }
+  machine.mechanism = id;
   const SaslData data = parse_sasl_data(element);
   if (!data.is_base64) return fail_with(machine, SaslCondition::incorrect_encoding, true);
   setup.server =
@@ -82,7 +81,7 @@ Step on_success(StreamMachine& machine, sasl::ServerSuccess success) {
                      : Jid::parse(success.username);
   if (!address) return fail_with(machine, SaslCondition::not_authorized, true);
   setup.additional_data = std::move(success.additional_data);
-  machine.report(Authenticated{address->bare(), machine.mechanism}, Awaiting::authenticated);
+  machine.report(Authenticated{address->bare(), machine.mechanism_name()}, Awaiting::authenticated);
   return {Step::Progress::waiting};
 }
 
@@ -153,9 +152,9 @@ Step fail_sasl(StreamMachine& machine, const sasl::SaslFailure& failure) {
     }
     out += "</failure>";
   });
-  machine.report(AuthenticationFailed{std::exchange(setup.username, {}),
-                                      std::exchange(machine.mechanism, {}), failure.condition,
-                                      failure.counts_as_failed_password});
+  machine.report(AuthenticationFailed{std::exchange(setup.username, {}), machine.mechanism_name(),
+                                      failure.condition, failure.counts_as_failed_password});
+  machine.mechanism.reset();
   setup.server.reset();
   setup.challenged = false;
   setup.additional_data.clear();

@@ -31,7 +31,7 @@ void begin_secure(StreamMachine& machine, TlsFacts facts) {
   setup.offer = {};
   setup.refused.clear();
   setup.failure.reset();
-  machine.mechanism.clear();
+  machine.mechanism.reset();
 }
 
 }  // namespace
@@ -219,7 +219,7 @@ const std::string& Stream::id() const noexcept {
   return machine_->id;
 }
 const std::string& Stream::mechanism() const noexcept {
-  return machine_->mechanism;
+  return machine_->mechanism_name();
 }
 StreamBits Stream::bits() const noexcept {
   return machine_->bits;

@@ -70,9 +70,11 @@ inline std::string stream_error(std::string_view condition, std::string_view tex
   return error + "</stream:error></stream:stream>";
 }
 
-inline std::string sasl_failure(std::string_view condition) {
-  return "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><" + std::string(condition) +
-         "/></failure>";
+inline std::string sasl_failure(std::string_view condition, std::string_view text = {}) {
+  std::string failure = "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><";
+  failure.append(condition) += "/>";
+  if (!text.empty()) failure.append("<text xml:lang='en'>").append(text) += "</text>";
+  return failure + "</failure>";
 }
 
 // What both drivers have in common.
