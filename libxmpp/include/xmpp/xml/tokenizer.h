@@ -62,7 +62,7 @@ class StreamParser {
   std::size_t discard_unread() noexcept;
   // Limits may rise after authentication.
   void set_limits(const Limits& limits) noexcept;
-  // Is an element or tag partly read?
+  // After need_bytes: is an element, a tag or a declaration partly read?
   [[nodiscard]] bool is_mid_element() const noexcept;
   // Bytes of heap that the parser holds now, roughly; for accounting and tests.
   [[nodiscard]] std::size_t heap_bytes() const noexcept;
