@@ -84,8 +84,8 @@ TEST(Writer, RoutedPayloadsMeanTheSameInEveryDialect) {
       "<p:x xmlns:p='urn:x'><body/><p:y a='1'/></p:x>",
       "<error type='cancel'><conflict xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><app/></error>",
       "<x xmlns=''><body/></x>",
-      "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'><body/><p:q "
-      "xmlns:p='urn:p'/></message></forwarded>",
+      ("<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client'>"
+       "<body/><p:q xmlns:p='urn:p'/></message></forwarded>"),
   };
   const std::string_view dialects[] = {ns::client, ns::server, ns::component};
   for (const char* payload : payloads) {
