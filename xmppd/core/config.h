@@ -156,7 +156,7 @@ using ConfigResult = xmpp::Result<Config, std::vector<ConfigError>>;
 // Sizes as the file writes them: "256KiB", "1MiB", "1GiB", "10kB", "1MB", "512B", "512"; nullopt
 // for anything else.
 [[nodiscard]] std::optional<std::uint64_t> parse_size(std::string_view text);
-// The known name that `name` was probably meant to be; empty if none is near.
+// The known name that differs least from `name`; empty only if none is known.
 [[nodiscard]] std::string nearest_name(std::string_view name,
                                        const std::vector<std::string>& known);
 

@@ -54,8 +54,8 @@ class Logging {
   std::unique_ptr<Impl> impl_;
 };
 
-// One line without the newline: "2026-01-02T03:04:05.678Z level=info component=c2s msg=..." or a
-// JSON object.
+// One line without the newline: "time=2026-01-02T03:04:05.678Z level=info component=c2s msg=..." or
+// a JSON object.
 [[nodiscard]] std::string format_line(const xmpp::log::Record& record, LogFormat format,
                                       xmpp::Timestamp at);
 
