@@ -39,3 +39,12 @@ endif()
 if(XMPP_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
+
+# What the project stands on, all from Debian packages.
+find_package(OpenSSL 3.0 REQUIRED)
+find_package(ICU REQUIRED COMPONENTS uc i18n)
+find_package(Poco 1.11 REQUIRED COMPONENTS Foundation Net NetSSL Crypto JSON)
+find_package(Threads REQUIRED)
+if(XMPP_TOOLS)
+  find_package(SQLiteCpp REQUIRED)
+endif()

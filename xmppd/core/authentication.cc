@@ -14,15 +14,11 @@ void offer_mechanisms(xmpp::StreamOffer& offer, const AuthConfig& auth,
   xmpp::sasl::OfferPolicy policy;
   policy.hashes = hashes;
   policy.tls = is_secure;
-  policy.channel_bindings = {facts.tls_exporter, facts.tls_server_end_point};
   policy.offer_channel_binding = auth.channel_binding == ChannelBindingPolicy::offer;
   policy.allow_without_tls = auth.plain_without_tls;
-  for (auto id : xmpp::sasl::offered_mechanisms(policy)) {
-    offer.mechanisms.emplace_back(to_string(id));
-  }
-  if (policy.offer_channel_binding && is_secure) {
-    for (auto type : policy.channel_bindings.types()) offer.binding_types.emplace_back(to_string(type));
-  }
+  policy.channel_bindings = facts;
+  offer.mechanisms = xmpp::sasl::offered_mechanisms(policy);
+  if (policy.offer_channel_binding) offer.binding_types = facts.types();
 }
 
 xmpp::Completion<StorageResult<std::optional<AccountRecord>>> find_account(
@@ -39,31 +35,20 @@ xmpp::Completion<StorageResult<std::optional<AccountRecord>>> find_account(
       reactor, *jid, [](Tx& tx, xmpp::Jid who) { return tx.accounts().find(who); }, *jid);
 }
 
-ScramKeys keys_or_fake(const std::optional<AccountRecord>& account, const xmpp::Secret& secret,
-                       std::string_view username, xmpp::sasl::ScramHash hash,
-                       std::uint32_t iterations) {
-  const ScramKeys* keys = account ? account->find_keys(hash) : nullptr;
-  return keys != nullptr ? *keys
-                         : xmpp::sasl::fake_scram_keys(secret, username, hash, iterations);
+xmpp::sasl::Lookup lookup_of(
+    const StorageResult<std::optional<AccountRecord>>& found) noexcept {
+  if (!found) return xmpp::sasl::Lookup::failed;
+  if (!found->has_value()) return xmpp::sasl::Lookup::unknown;
+  return (*found)->is_enabled ? xmpp::sasl::Lookup::found : xmpp::sasl::Lookup::disabled;
 }
 
-xmpp::Completion<PasswordCheck> verify_off_worker(xmpp::net::Offload& offload,
-                                                  xmpp::net::Reactor& reactor, ScramKeys keys,
-                                                  xmpp::Secret password) {
-  xmpp::Completion<PasswordCheck> completion;
-  struct Job {
-    ScramKeys keys;
-    xmpp::Secret password;
-    bool is_right = false;
+xmpp::Completion<std::optional<bool>> verify_off_worker(xmpp::net::Offload& offload,
+                                                        xmpp::net::Reactor& reactor,
+                                                        ScramKeys keys, xmpp::Secret password) {
+  auto work = [keys = std::move(keys), password = std::move(password)] {
+    return xmpp::sasl::verify_password(keys, password);
   };
-  auto job = std::make_shared<Job>(Job{std::move(keys), std::move(password)});
-  const bool accepted = offload.submit(
-      [job] { job->is_right = xmpp::sasl::verify_password(job->keys, job->password); }, reactor,
-      [job, ticket = completion.ticket()] {
-        ticket.complete(job->is_right ? PasswordCheck::right : PasswordCheck::wrong);
-      });
-  if (!accepted) completion.ticket().complete(PasswordCheck::overloaded);
-  return completion;
+  return offload.run(reactor, std::move(work));
 }
 
 }  // namespace xmppd

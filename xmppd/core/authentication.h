@@ -30,17 +30,14 @@ void offer_mechanisms(xmpp::StreamOffer& offer, const AuthConfig& auth,
     Storage& storage, xmpp::net::Reactor& reactor, std::string_view username,
     const std::string& domain);
 
-// The account's keys, or fake ones.
-[[nodiscard]] xmpp::sasl::ScramKeys keys_or_fake(const std::optional<AccountRecord>& account,
-                                                 const xmpp::Secret& secret,
-                                                 std::string_view username,
-                                                 xmpp::sasl::ScramHash hash,
-                                                 std::uint32_t iterations);
+// What SASL is told of a look-up.
+[[nodiscard]] xmpp::sasl::Lookup lookup_of(
+    const StorageResult<std::optional<AccountRecord>>& found) noexcept;
 
-enum class PasswordCheck : std::uint8_t { right, wrong, overloaded };
-[[nodiscard]] xmpp::Completion<PasswordCheck> verify_off_worker(xmpp::net::Offload& offload,
-                                                                xmpp::net::Reactor& reactor,
-                                                                xmpp::sasl::ScramKeys keys,
-                                                                xmpp::Secret password);
+// Does the password belong to the keys? nullopt: too many jobs wait.
+[[nodiscard]] xmpp::Completion<std::optional<bool>> verify_off_worker(xmpp::net::Offload& offload,
+                                                                      xmpp::net::Reactor& reactor,
+                                                                      xmpp::sasl::ScramKeys keys,
+                                                                      xmpp::Secret password);
 
 }  // namespace xmppd

@@ -32,6 +32,11 @@ xmpp::TlsFacts facts_of(const xmpp::TlsEngine& engine) {
   return {std::move(bindings.tls_exporter), std::move(bindings.tls_server_end_point)};
 }
 
+void log_storage_failure(const StorageError& error) {
+  xmpp::log::warn(kLog, "account look-up failed: check the database",
+                  {kv("error", error.text)});
+}
+
 // A link on its way to the owner of its account.
 struct MovingLink final : xmpp::net::Mail {
   MovingLink(Worker& destination, std::unique_ptr<Link> what, xmpp::Jid who)
@@ -266,8 +271,10 @@ xmpp::StreamOffer Link::make_offer() const {
                         entrance_->tls != TlsMode::none;
   offer.tls_required = !is_secure && entrance_->tls == TlsMode::required;
   const auto& auth = host_->profile_.config().auth;
-  offer_mechanisms(offer, auth, worker_->server().common_hashes(*host_), is_secure,
+  offer_mechanisms(offer, auth, worker_->server().common_hashes(host_->name()), is_secure,
                    stream_.tls_facts());
+  offer.scram_secret = worker_->server().sasl_secret();
+  offer.scram_iterations = auth.scram_iterations;
   for (const auto& ns : host_->profile_.preauth_iq()) offer.preauth_iq.push_back(ns);
   for (const auto& feature : host_->profile_.stream_features()) {
     (feature.after_authentication ? offer.after_auth_features : offer.before_auth_features)
@@ -284,10 +291,6 @@ void Link::on_start_tls() {
 }
 
 void Link::on_authenticated(const xmpp::Authenticated& event) {
-  if (is_account_disabled_) {
-    stream_.refuse(xmpp::sasl::SaslCondition::account_disabled);
-    return;
-  }
   xmpp::log::info(kLog, "authenticated",
                   {kv("jid", event.jid.str()), kv("mechanism", event.mechanism),
                    kv("address", channel_->peer_address())});
@@ -391,15 +394,13 @@ xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash 
   auto pending = find_account(worker_->server().storage(), worker_->reactor(), username,
                               std::string(host_->name()));
   auto found = co_await pending;
-  if (!found) {
-    xmpp::log::warn(kLog, "account look-up failed: check the database",
-                    {kv("error", found.error().text)});
-    stream_.refuse(xmpp::sasl::SaslCondition::temporary_auth_failure);
-  } else {
-    is_account_disabled_ = found->has_value() && !(**found).is_enabled;
-    stream_.provide_keys(keys_or_fake(*found, worker_->server().sasl_secret(), username, hash,
-                                      host_->profile_.config().auth.scram_iterations));
-  }
+  auto lookup = lookup_of(found);
+  if (!found) log_storage_failure(found.error());
+  const xmpp::sasl::ScramKeys* keys =
+      found && found->has_value() ? (**found).find_keys(hash) : nullptr;
+  // A mechanism is offered only if all accounts have its keys; one that was made meanwhile may not.
+  if (keys == nullptr && lookup != xmpp::sasl::Lookup::failed) lookup = xmpp::sasl::Lookup::unknown;
+  stream_.provide_keys(lookup, keys != nullptr ? *keys : xmpp::sasl::ScramKeys{});
   pump();
 }
 
@@ -407,25 +408,26 @@ xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret passwor
   auto pending = find_account(worker_->server().storage(), worker_->reactor(), username,
                               std::string(host_->name()));
   auto found = co_await pending;
-  if (!found) {
-    xmpp::log::warn(kLog, "account look-up failed: check the database",
-                    {kv("error", found.error().text)});
-    stream_.refuse(xmpp::sasl::SaslCondition::temporary_auth_failure);
-    pump();
-    co_return;
+  auto lookup = lookup_of(found);
+  if (!found) log_storage_failure(found.error());
+  if (lookup != xmpp::sasl::Lookup::failed) {
+    // Unknown users take as long as known ones.
+    constexpr auto kHash = xmpp::sasl::ScramHash::sha256;
+    const auto* stored = found->has_value() ? (**found).find_keys(kHash) : nullptr;
+    auto keys = stored != nullptr
+                    ? *stored
+                    : xmpp::sasl::fake_scram_keys(worker_->server().sasl_secret(), username, kHash,
+                                                  host_->profile_.config().auth.scram_iterations);
+    auto verdict = verify_off_worker(worker_->server().offload(), worker_->reactor(),
+                                     std::move(keys), std::move(password));
+    auto is_right = co_await verdict;
+    if (!is_right) {
+      lookup = xmpp::sasl::Lookup::failed;
+    } else if (!*is_right) {
+      lookup = xmpp::sasl::Lookup::unknown;
+    }
   }
-  is_account_disabled_ = found->has_value() && !(**found).is_enabled;
-  auto keys = keys_or_fake(*found, worker_->server().sasl_secret(), username,
-                           xmpp::sasl::ScramHash::sha256,
-                           host_->profile_.config().auth.scram_iterations);
-  auto verdict = verify_off_worker(worker_->server().offload(), worker_->reactor(),
-                                   std::move(keys), std::move(password));
-  auto outcome = co_await verdict;
-  if (outcome == PasswordCheck::overloaded) {
-    stream_.refuse(xmpp::sasl::SaslCondition::temporary_auth_failure);
-  } else {
-    stream_.password_verified(outcome == PasswordCheck::right && found->has_value());
-  }
+  stream_.password_verified(lookup);
   pump();
 }
 
@@ -544,6 +546,18 @@ void Link::on_deadline() {
   stream_.tick(now);
   pump();
   if (!is_dead_) update_deadline();
+}
+
+void refuse_connection(xmpp::net::ByteChannel& channel) noexcept {
+  static constexpr std::string_view kText =
+      "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
+      "xmlns:stream='http://etherx.jabber.org/streams' version='1.0'><stream:error>"
+      "<policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+      "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>Too many connections</text>"
+      "</stream:error></stream:stream>";
+  const iovec part{const_cast<char*>(kText.data()), kText.size()};
+  (void)channel.writev({&part, 1});
+  channel.shutdown_write();
 }
 
 ConnectionInfo Link::connection() const {

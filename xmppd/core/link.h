@@ -112,9 +112,11 @@ class Link final : private xmpp::net::Flushable {
   bool is_paused_ = false;       // not read: congestion or rate limit
   bool is_write_blocked_ = false;
   bool is_write_shut_ = false;
-  bool is_account_disabled_ = false;
   bool is_pumping_ = false;
   xmpp::TaskOwner tasks_;        // last member: tasks go before what they use
 };
+
+// Tells a peer that is not let in (RFC 6120 4.9.3.14) without spending a link on it.
+void refuse_connection(xmpp::net::ByteChannel& channel) noexcept;
 
 }  // namespace xmppd

@@ -34,7 +34,7 @@ struct RoutedStanza final : xmpp::net::Mail {
 Stanza make_answer(const Stanza& request, const IqReply& reply) {
   if (reply.error()) return xmpp::make_error(request, *reply.error());
   auto answer = xmpp::make_result(request);
-  if (!reply.payload().empty()) answer.add(xmpp::Payload::from_markup(reply.payload()));
+  if (reply.payload()) answer.add(*reply.payload());
   return answer;
 }
 

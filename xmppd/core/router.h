@@ -4,6 +4,8 @@
 // Thread-safety: its worker only.
 #pragma once
 
+#include <functional>
+
 #include "xmpp/core/stanza.h"
 #include "xmppd/iq.h"
 

@@ -75,8 +75,8 @@ xmpp::net::Reactor& Scope::reactor() noexcept { return runtime_.worker().reactor
 xmpp::Rng& Scope::rng() noexcept { return runtime_.worker().rng(); }
 Storage& Scope::storage() noexcept { return runtime_.worker().server().storage(); }
 
-void Scope::offload(std::function<void()> work, std::function<void()> done) {
-  runtime_.worker().server().offload().submit(std::move(work), reactor(), std::move(done));
+bool Scope::offload(std::function<void()> work, std::function<void()> done) {
+  return runtime_.worker().server().offload().submit(std::move(work), reactor(), std::move(done));
 }
 
 xmpp::xml::Element Scope::payload_of(const IqCall& call) {
@@ -85,7 +85,10 @@ xmpp::xml::Element Scope::payload_of(const IqCall& call) {
 }
 
 IqReply Scope::malformed(const xmpp::xml::DecodeError& error) {
-  return IqReply::error({xmpp::StanzaCondition::bad_request, xmpp::xml::to_string(error)});
+  using Kind = xmpp::xml::DecodeError::Kind;
+  return IqReply::error(xmpp::StanzaError(
+      xmpp::StanzaCondition::bad_request,
+      std::string(error.kind == Kind::missing ? "missing: " : "invalid: ") + std::string(error.name)));
 }
 
 xmpp::Task<IqReply> Scope::fail_later(IqReply reply) { co_return reply; }

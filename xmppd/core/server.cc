@@ -59,7 +59,7 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
     tls_context_ = std::move(*context);
   }
   offload_ = std::make_unique<xmpp::net::Offload>(
-      config_.limits.offload_queue, environment_.has_threads() ? kOffloadThreads : 0U);
+      environment_.has_threads() ? kOffloadThreads : 0U, config_.limits.offload_queue);
   for (const auto& host : config_.hosts) common_hashes_[host.name] = 0;
   refresh_common_hashes();
   for (std::size_t i = 0; i < worker_count_; ++i) {
@@ -72,11 +72,11 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
 Server::~Server() {
   control_.reset();
   for (auto& worker : workers_) worker->stop_and_join();
-  if (offload_) offload_->stop();
+  // Answers still go to the reactors, which live until nobody can post to them.
+  offload_.reset();
   if (storage_) storage_->stop();
   listeners_.reset();
   workers_.clear();
-  offload_.reset();
   storage_.reset();
   if (lock_fd_ >= 0) ::close(lock_fd_);
 }

@@ -79,8 +79,8 @@ struct FromSession : StanzaHook {
 // Nobody stops it: it is routed.
 struct SentByAccount : StanzaHook {
   static constexpr std::string_view kName = "SentByAccount";
-  SentByAccount(xmpp::Stanza& s, Account& account, Session* session) noexcept
-      : StanzaHook(s), from(account), session(session) {}
+  SentByAccount(xmpp::Stanza& s, Account& account, Session* by) noexcept
+      : StanzaHook(s), from(account), session(by) {}
   Account& from;
   Session* session;  // nullptr if the server sent it in the account's name
 };

@@ -44,32 +44,30 @@ enum class IqKind : std::uint8_t { get = 1, set = 2, both = 3 };
 class IqReply {
  public:
   // An empty result.
-  [[nodiscard]] static IqReply ok() { return IqReply({}); }
+  [[nodiscard]] static IqReply ok() { return {}; }
   // A result with one payload that has a codec.
   template <typename T>
   [[nodiscard]] static IqReply with(const T& payload) {
-    IqReply reply({});
-    reply.payload_ = xmpp::xml::to_xml(payload);
-    return reply;
+    return with(xmpp::Payload(T::codec.name, xmpp::xml::to_xml(payload)));
   }
-  // A result whose payload is markup of one element with its own xmlns.
-  [[nodiscard]] static IqReply with_markup(std::string markup) {
-    IqReply reply({});
-    reply.payload_ = std::move(markup);
+  // A result with one payload.
+  [[nodiscard]] static IqReply with(xmpp::Payload payload) {
+    IqReply reply;
+    reply.payload_ = std::move(payload);
     return reply;
   }
   [[nodiscard]] static IqReply error(xmpp::StanzaError error) {
-    IqReply reply({});
+    IqReply reply;
     reply.error_ = std::move(error);
     return reply;
   }
 
   [[nodiscard]] const std::optional<xmpp::StanzaError>& error() const noexcept { return error_; }
-  [[nodiscard]] const std::string& payload() const noexcept { return payload_; }
+  [[nodiscard]] const std::optional<xmpp::Payload>& payload() const noexcept { return payload_; }
 
  private:
-  explicit IqReply(std::string payload) : payload_(std::move(payload)) {}
-  std::string payload_;
+  IqReply() = default;
+  std::optional<xmpp::Payload> payload_;
   std::optional<xmpp::StanzaError> error_;
 };
 

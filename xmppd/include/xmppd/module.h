@@ -127,7 +127,7 @@ class XMPPD_API Scope {
   }
   template <typename T, typename F>
   void on_iq(Target targets, IqKind kind, F function) {
-    detail::IqHandler handler{xmpp::xml::name_of<T>(), targets, kind, {}, {}};
+    detail::IqHandler handler{T::codec.name, targets, kind, {}, {}};
     if constexpr (std::is_same_v<std::invoke_result_t<F&, IqCall&, const T&>, IqReply>) {
       handler.answer = [f = std::move(function)](IqCall& call) mutable {
         auto payload = xmpp::xml::decode<T>(payload_of(call));
@@ -176,8 +176,9 @@ class XMPPD_API Scope {
   [[nodiscard]] xmpp::Rng& rng() noexcept;
   [[nodiscard]] Storage& storage() noexcept;
   [[nodiscard]] const xmpp::log::Context& log_context() const noexcept { return log_context_; }
-  // Runs `work` on an offload thread (it must not touch the worker's objects) and then `done` here.
-  void offload(std::function<void()> work, std::function<void()> done);
+  // Runs `work` on an offload thread (it must not touch the worker's objects) and then `done` here. False:
+  // too many jobs wait, neither will run.
+  [[nodiscard]] bool offload(std::function<void()> work, std::function<void()> done);
 
   [[nodiscard]] std::string_view module_name() const noexcept { return module_; }
 
