@@ -1,6 +1,4 @@
 // Certificates: reading PEM, describing what a peer showed, making self-signed ones.
-#include <Poco/Crypto/EVPPKey.h>
-#include <Poco/Crypto/X509Certificate.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/rand.h>
@@ -9,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
-#include <sstream>
 
 #include "transport/tls_engine_openssl.h"
 #include "xmpp/base/assert.h"
@@ -29,6 +26,11 @@ std::string hash_certificate(const X509* certificate, const EVP_MD* md) {
   unsigned size = 0;
   if (md == nullptr || X509_digest(certificate, md, out.data(), &size) != 1) return {};
   return {reinterpret_cast<const char*>(out.data()), size};
+}
+
+// OpenSSL would ask on the terminal.
+int refuse_passphrase(char* /*buffer*/, int /*size*/, int /*writing*/, void* /*argument*/) {
+  return -1;
 }
 
 std::string text_of(const ASN1_STRING* text) {
@@ -92,20 +94,15 @@ std::vector<X509Ptr> parse_certificates(std::string_view pem) {
 Result<LoadedCertificate, TlsError> parse_certificate(const TlsCertificate& pem) {
   auto certificates = parse_certificates(pem.certificate_pem);
   if (certificates.empty()) return Err(configuration_error("no certificate in PEM format"));
-  // OpenSSL would ask for the passphrase on the terminal.
-  if (pem.key_pem.find("ENCRYPTED") != std::string::npos) {
-    return Err(configuration_error("the private key is encrypted; store it without a passphrase"));
-  }
   LoadedCertificate loaded;
-  try {
-    std::istringstream text(pem.key_pem);
-    const Poco::Crypto::EVPPKey key(nullptr, &text);
-    const auto* raw = static_cast<const EVP_PKEY*>(key);
-    loaded.key.reset(const_cast<EVP_PKEY*>(raw));
-    EVP_PKEY_up_ref(loaded.key.get());
-  } catch (const Poco::Exception&) {
-    ERR_clear_error();
-    return Err(configuration_error("no usable private key in PEM format"));
+  const BioPtr bio(BIO_new_mem_buf(pem.key_pem.data(), static_cast<int>(pem.key_pem.size())));
+  loaded.key.reset(PEM_read_bio_PrivateKey(bio.get(), nullptr, &refuse_passphrase, nullptr));
+  ERR_clear_error();
+  if (!loaded.key) {
+    const bool encrypted = pem.key_pem.find("ENCRYPTED") != std::string::npos;
+    return Err(configuration_error(
+        encrypted ? "the private key is encrypted; store it without a passphrase"
+                  : "no usable private key in PEM format"));
   }
   loaded.leaf = std::move(certificates.front());
   if (X509_check_private_key(loaded.leaf.get(), loaded.key.get()) != 1) {
