@@ -1,5 +1,7 @@
-// Every namespace that libxmpp knows, by name. A namespace that the hot path compares is also listed in
-// xml/atoms.def.
+// Every namespace that libxmpp knows, by name. A namespace that the hot path compares is also listed
+// in xml/atoms.def.
+//
+// Thread-safety: constant data.
 #pragma once
 
 #include <string_view>
