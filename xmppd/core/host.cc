@@ -2,8 +2,11 @@
 
 #include <algorithm>
 
+#include "core/ownership.h"
 #include "core/profile_runtime.h"
+#include "core/server.h"
 #include "core/worker.h"
+#include "xmppd/session.h"
 
 namespace xmppd {
 
@@ -20,6 +23,22 @@ bool Host::is_admin(const xmpp::Jid& jid) const noexcept {
 const std::vector<std::string>& Host::features() const noexcept { return profile_.features(); }
 
 const std::vector<Identity>& Host::identities() const noexcept { return profile_.identities(); }
+
+std::uint32_t Host::scram_iterations() const noexcept {
+  return profile_.config().auth.scram_iterations;
+}
+
+void Host::end_sessions(const xmpp::Jid& account, xmpp::StreamError error) {
+  auto& owner = worker_.server().worker(owner_of(account, worker_.server().worker_count()));
+  owner.call([&owner, account, error = std::move(error)] {
+    Account* found = owner.accounts().find(account);
+    if (found == nullptr) return;
+    const std::vector<Session*> ending(found->sessions().begin(), found->sessions().end());
+    for (Session* session : ending) session->close(error);
+  });
+}
+
+std::string_view server_version() noexcept { return XMPPD_VERSION; }
 
 void Host::send(xmpp::Stanza stanza) { worker_.router().route(std::move(stanza)); }
 

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <compare>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "xmpp/core/jid.h"
 #include "xmpp/core/stanza.h"
+#include "xmpp/core/stream_error.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
 
@@ -17,6 +19,9 @@ namespace xmppd {
 
 class Worker;
 class ProfileRuntime;
+
+// Of xmppd, e.g. "0.1.0".
+[[nodiscard]] XMPPD_API std::string_view server_version() noexcept;
 
 // An identity in disco#info (XEP-0030).
 struct Identity {
@@ -40,6 +45,12 @@ class XMPPD_API Host {
   [[nodiscard]] const std::vector<std::string>& features() const noexcept;
 
   [[nodiscard]] const std::vector<Identity>& identities() const noexcept;
+
+  // PBKDF2 rounds for the keys of new passwords ([profile.X.auth] scram_iterations).
+  [[nodiscard]] std::uint32_t scram_iterations() const noexcept;
+
+  // Ends all sessions of an account of this host, on its owner.
+  void end_sessions(const xmpp::Jid& account, xmpp::StreamError error);
 
   // Sends a stanza in the name of this host or of one of its accounts; `from` must be set.
   void send(xmpp::Stanza stanza);

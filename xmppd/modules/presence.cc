@@ -1,0 +1,154 @@
+// RFC 6121 partial: no subscriptions yet, presence reaches own sessions and directed targets
+// Keeps each session's presence, tells the account's other sessions, and remembers directed presence so that
+// whoever saw a session come also sees it go (RFC 6121 4).
+#include <algorithm>
+#include <charconv>
+#include <vector>
+
+#include "xmppd/module.h"
+
+namespace xmppd::mod::presence {
+
+using xmpp::Jid;
+using xmpp::Stanza;
+using xmpp::StanzaCondition;
+using xmpp::StanzaType;
+
+namespace {
+
+// Entities that a session sent directed presence to (RFC 6121 4.6).
+struct Directed {
+  std::vector<Jid> targets;
+};
+constexpr std::size_t kDirectedMax = 1000;
+
+// RFC 6121 4.7.2.3: -128..127, absent is 0; nullopt if it is no such number.
+std::optional<std::int8_t> priority_of(const Stanza& presence) {
+  auto text = presence.child_text("priority");
+  if (!text) return std::int8_t{0};
+  int value = 0;
+  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+  if (error != std::errc() || end != text->data() + text->size() || value < -128 || value > 127) {
+    return std::nullopt;
+  }
+  return static_cast<std::int8_t>(value);
+}
+
+}  // namespace
+
+class Presence final : public Module {
+ public:
+  void attach(Scope& scope) override {
+    directed_ = scope.session_slot<Directed>();
+    scope.on<FromSession>(Stage::deliver, [this](FromSession& hook) { return on_sent(hook); });
+    scope.on<ToAccount>(Stage::deliver, [](ToAccount& hook) { return deliver(hook); });
+    scope.on<Available>(Stage::deliver, [](Available& hook) { return on_available(hook); });
+    scope.on<Unavailable>(Stage::deliver, [this](Unavailable& hook) { return on_unavailable(hook); });
+    scope.on<Unbound>(Stage::deliver, [this](Unbound& hook) { return on_unbound(hook); });
+  }
+
+ private:
+  Verdict on_sent(FromSession& hook) {
+    if (!hook.stanza.is_presence()) return Verdict::pass;
+    if (hook.stanza.to()) return on_directed(hook);
+    switch (hook.stanza.type()) {
+      case StanzaType::available: {
+        auto priority = priority_of(hook.stanza);
+        if (!priority) return hook.bounce({StanzaCondition::bad_request, "priority is -128 to 127"});
+        hook.from.set_presence(hook.stanza, *priority);
+        return Verdict::handled;
+      }
+      case StanzaType::unavailable:
+        hook.from.set_unavailable(hook.stanza);
+        return Verdict::handled;
+      case StanzaType::error:
+        return Verdict::drop;
+      default:
+        // A subscription or a probe without `to` is addressed to nobody.
+        return hook.bounce(StanzaCondition::bad_request);
+    }
+  }
+
+  // Remembers whom to tell at the end; the stanza itself goes on to the router.
+  Verdict on_directed(FromSession& hook) {
+    auto& targets = hook.from[directed_].targets;
+    auto known = std::find(targets.begin(), targets.end(), hook.stanza.to());
+    if (hook.stanza.type() == StanzaType::available) {
+      if (known == targets.end()) {
+        if (targets.size() >= kDirectedMax) return hook.bounce(StanzaCondition::policy_violation);
+        targets.push_back(hook.stanza.to());
+      }
+    } else if (hook.stanza.type() == StanzaType::unavailable && known != targets.end()) {
+      targets.erase(known);
+    }
+    return Verdict::pass;
+  }
+
+  static Verdict deliver(ToAccount& hook) {
+    const auto& stanza = hook.stanza;
+    if (!stanza.is_presence()) return Verdict::pass;
+    if (stanza.to().is_full()) {
+      Session* session = hook.to.find_session(stanza.to().resource());
+      if (session == nullptr) return Verdict::drop;
+      session->deliver(stanza);
+      return Verdict::handled;
+    }
+    if (stanza.type() == StanzaType::error || stanza.type() == StanzaType::probe) {
+      return Verdict::drop;
+    }
+    for (Session* session : hook.to.sessions()) {
+      if (session->is_available()) session->deliver(stanza);
+    }
+    return Verdict::handled;
+  }
+
+  static Verdict on_available(Available& hook) {
+    for (Session* other : hook.session.account().sessions()) {
+      if (!other->is_available()) continue;
+      // RFC 6121 4.2.2 and 4.4.2: to all own available resources, the sender included.
+      other->deliver(addressed(*hook.session.presence(), other->jid().bare()));
+      if (hook.is_initial && other != &hook.session) {
+        hook.session.deliver(addressed(*other->presence(), hook.session.jid().bare()));
+      }
+    }
+    return Verdict::pass;
+  }
+
+  Verdict on_unavailable(Unavailable& hook) {
+    const auto& presence = *hook.session.presence();
+    for (Session* other : hook.session.account().sessions()) {
+      if (other->is_available()) other->deliver(addressed(presence, other->jid().bare()));
+    }
+    auto targets = std::move(hook.session[directed_].targets);
+    hook.session[directed_].targets.clear();
+    for (Jid& target : targets) {
+      auto stanza = addressed(presence, std::move(target));
+      hook.session.account().send(std::move(stanza));
+    }
+    return Verdict::pass;
+  }
+
+  // However a session ends, everybody who saw it is told (RFC 6121 4.5.2).
+  Verdict on_unbound(Unbound& hook) {
+    Stanza gone = Stanza::presence(StanzaType::unavailable);
+    gone.envelope().from = hook.session.jid();
+    if (hook.session.is_available()) {
+      hook.session.set_unavailable(std::move(gone));
+      return Verdict::pass;
+    }
+    for (Jid& target : hook.session[directed_].targets) {
+      hook.session.account().send(addressed(gone, target));
+    }
+    return Verdict::pass;
+  }
+
+  static Stanza addressed(Stanza stanza, Jid to) {
+    stanza.envelope().to = std::move(to);
+    return stanza;
+  }
+
+  SessionSlot<Directed> directed_;
+};
+XMPPD_MODULE(Presence, {.name = "presence", .xep = "RFC 6121", .summary = "Keeps and tells presence"});
+
+}  // namespace xmppd::mod::presence
