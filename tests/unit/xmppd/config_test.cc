@@ -235,6 +235,9 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"[host.\"A.example\"]\ncertificate = \"c\"\nkey = \"k\"\n[host.\"a.example\"]\n",
             "4:7: host.\"a.example\": is the same host as the one at f:1\n"},
         Bad{"[server\n", "1:8: Error while parsing table header: expected ']', saw '\\n'\n"},
+        Bad{"[|x]\n",
+            "1:2: Error while parsing key: expected bare key starting character or string "
+            "delimiter, saw '|'\n"},
         Bad{"include = \"x\"\n", "1:11: include: expected a list of strings, found \"x\"\n"}));
 
 // A directory with files.
