@@ -6,7 +6,7 @@
 //   removes it
 //
 // A full queue drops the record and counts it; the next line written says how many were lost.
-// Nothing blocks.
+// Nobody who logs waits for the disk.
 //
 // Thread-safety: records from any thread; construction and destruction while no other thread logs.
 #pragma once
