@@ -5,8 +5,7 @@
 //   machine.cc      the loop over the parser's events, errors, the end
 //   header.cc       stream headers, theirs and ours
 //   negotiation.cc  the loop over the features
-//   answers.cc      the driver's answers
-//   stream.cc       the public face
+//   stream.cc       the public face: the driver's answers, what it sends
 //
 // Thread-safety: one thread at a time. Invariants: (1) setup is null only if the stream is usable
 // or dead. (2) While `awaiting` is not nothing, no input is processed. (3) Nothing is written after

@@ -156,11 +156,16 @@ class Driver {
   std::unique_ptr<char[]> chunk_;
 };
 
+// Randomness of a driver's own, so that equal input gives equal output.
+struct DriverRng {
+  SeededRng rng{7};
+};
+
 // Serves localhost with the account alice, password "secret".
-class ReceiverDriver final : public Driver {
+class ReceiverDriver final : private DriverRng, public Driver {
  public:
   explicit ReceiverDriver(StreamOffer its_offer, StreamPolicy policy = {}, bool direct_tls = false)
-      : Driver(Stream(Role::receiver, std::make_shared<const StreamPolicy>(std::move(policy)), rng_,
+      : Driver(Stream(Role::receiver, std::make_shared<const StreamPolicy>(std::move(policy)), rng,
                       kStart)),
         offer(std::move(its_offer)) {
     if (direct_tls) stream.assume_tls(tls_facts());
@@ -221,15 +226,13 @@ class ReceiverDriver final : public Driver {
     }
     stream.provide_keys(keys[hash]);
   }
-
-  static inline SeededRng rng_{7};
 };
 
-class InitiatorDriver final : public Driver {
+class InitiatorDriver final : private DriverRng, public Driver {
  public:
   explicit InitiatorDriver(StreamPolicy policy, bool direct_tls = false)
-      : Driver(Stream(Role::initiator, std::make_shared<const StreamPolicy>(std::move(policy)),
-                      rng_, kStart)) {
+      : Driver(Stream(Role::initiator, std::make_shared<const StreamPolicy>(std::move(policy)), rng,
+                      kStart)) {
     if (direct_tls) {
       stream.open(tls_facts());
     } else {
@@ -252,8 +255,6 @@ class InitiatorDriver final : public Driver {
       log.push_back("bound " + std::string(bound->jid.str()));
     }
   }
-
-  static inline SeededRng rng_{8};
 };
 
 inline StreamOffer make_offer(std::vector<sasl::MechanismId> mechanisms = {

@@ -90,7 +90,9 @@ struct IdentityWanted {
 // Receiver: the identity is proved, <success/> is not sent yet. Answer: continue_authenticated()
 // (maybe on another worker). Initiator: the server said success; no answer wanted.
 struct Authenticated {
-  Jid jid;                // bare JID; empty for ANONYMOUS on the receiver, which then chooses one
+  // Bare JID. For ANONYMOUS the receiver gets a random localpart, which it may replace in its
+  // answer; the initiator gets an empty one and learns its address from Bound.
+  Jid jid;
   std::string mechanism;  // e.g. "SCRAM-SHA-256-PLUS"
 };
 
@@ -245,7 +247,7 @@ class Stream {
   // SASL goes no further: e.g. temporary-auth-failure, account-disabled, not-authorized. Not in
   // BindRequested.
   void refuse(sasl::SaslCondition condition, std::string_view text = {});
-  // `jid`: the bare JID that the stream now belongs to (needed for ANONYMOUS).
+  // `jid`: the bare JID that the stream now belongs to, usually that of the event.
   void continue_authenticated(const Jid& jid);
   void bound(const Jid& full_jid);
   void refuse_bind(const StanzaError& error);
