@@ -1,0 +1,165 @@
+// The program itself: exit codes and one-line errors; whole runs against the relay
+// (tests/bench/relay).
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "xmpp/net/socket.h"
+
+namespace xmppbench {
+namespace {
+
+struct Ran {
+  int code = -1;
+  std::string output;  // both channels
+};
+
+Ran run(const std::string& arguments) {
+  const std::string command = std::string(XMPPBENCH_PROGRAM) + " " + arguments + " 2>&1 </dev/null";
+  Ran ran;
+  FILE* pipe = ::popen(command.c_str(), "r");
+  if (pipe == nullptr) return ran;
+  char buffer[4096];
+  while (const std::size_t size = std::fread(buffer, 1, sizeof buffer, pipe)) {
+    ran.output.append(buffer, size);
+  }
+  const int status = ::pclose(pipe);
+  ran.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return ran;
+}
+
+TEST(CommandLine, HelpAndVersionAreNoErrors) {
+  EXPECT_EQ(run("--help").code, 0);
+  EXPECT_EQ(run("chat --help").code, 0);
+  EXPECT_EQ(run("--version").code, 0);
+}
+
+TEST(CommandLine, UsageErrorsEndWithTwo) {
+  for (const char* arguments :
+       {"", "dance", "chat --no-such-option", "chat --users", "chat --users many",
+        "chat --target 127.0.0.1:1 --domain localhost --users 2", "login --target 127.0.0.1:1"}) {
+    const Ran ran = run(arguments);
+    EXPECT_EQ(ran.code, 2) << arguments << "\n" << ran.output;
+  }
+}
+
+TEST(CommandLine, AnUnreachableTargetIsOneClearLine) {
+  std::string address;
+  {
+    // A port that was free a moment ago.
+    const auto listener = xmpp::net::Listener::listen("127.0.0.1:0");
+    ASSERT_TRUE(listener);
+    address = listener->local_address();
+  }
+  const Ran ran = run("chat --target " + address +
+                      " --domain localhost --users 20 --password p --tls none --duration 1");
+  EXPECT_EQ(ran.code, 1) << ran.output;
+  EXPECT_NE(ran.output.find("is the server running there? check --target"), std::string::npos)
+      << ran.output;
+  EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
+}
+
+// The relay takes any login by PLAIN without TLS and forwards messages.
+class AgainstTheRelay : public testing::Test {
+ protected:
+  void SetUp() override {
+    int pipe[2];
+    ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+    pid_ = ::fork();
+    ASSERT_GE(pid_, 0);
+    if (pid_ == 0) {
+      ::dup2(pipe[1], STDOUT_FILENO);
+      ::execl(RELAY_PROGRAM, "relay", "0", nullptr);
+      ::_exit(127);
+    }
+    ::close(pipe[1]);
+    std::string line;
+    char byte = 0;
+    while (::read(pipe[0], &byte, 1) == 1 && byte != '\n') line.push_back(byte);
+    ::close(pipe[0]);
+    const std::size_t at = line.find("c2s=");
+    ASSERT_NE(at, std::string::npos) << line;
+    target_ = " --target " + line.substr(at + 4) +
+              " --domain localhost --users 4 --password p --tls none --sasl plain --quiet ";
+  }
+  void TearDown() override {
+    if (pid_ <= 0) return;
+    ::kill(pid_, SIGKILL);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  [[nodiscard]] Ran chat(const std::string& more) const {
+    return run("chat" + target_ + "--duration 200ms --warmup 50ms " + more);
+  }
+
+  pid_t pid_ = -1;
+  std::string target_;
+};
+
+TEST_F(AgainstTheRelay, OpenLoopKeepsItsRateAndLosesNothing) {
+  const Ran ran = chat("--rate 500 --json - --reactors 2 --threshold 'lost=0,errors=0,sent=100'");
+  EXPECT_EQ(ran.code, 0) << ran.output;
+  EXPECT_NE(ran.output.find("\"received\": 100"), std::string::npos) << ran.output;
+}
+
+TEST_F(AgainstTheRelay, ClosedLoopLosesNothing) {
+  const Ran ran = chat("--window 3 --threshold 'lost=0,errors=0,duplicated=0,reordered=0,sent>0'");
+  EXPECT_EQ(ran.code, 0) << ran.output;
+}
+
+TEST_F(AgainstTheRelay, AMissedThresholdEndsWithNinetyNine) {
+  const Ran ran = chat("--rate 500 --threshold 'p50>10s'");
+  EXPECT_EQ(ran.code, 99) << ran.output;
+  EXPECT_NE(ran.output.find("MISSED"), std::string::npos) << ran.output;
+}
+
+TEST_F(AgainstTheRelay, LoginOnceAndAgainAndAgain) {
+  const Ran once = run("login" + target_ + "--threshold 'logins=4,login_failed=0'");
+  EXPECT_EQ(once.code, 0) << once.output;
+  const Ran again = run("login" + target_ + "--duration 200ms --threshold 'logins>4,errors=0'");
+  EXPECT_EQ(again.code, 0) << again.output;
+}
+
+TEST_F(AgainstTheRelay, IdleHolds) {
+  const Ran ran = run("idle" + target_ + "--duration 100ms --server-pid " + std::to_string(pid_) +
+                      " --threshold 'logins=4,errors=0,server_kb_per_session>=0'");
+  EXPECT_EQ(ran.code, 0) << ran.output;
+}
+
+TEST_F(AgainstTheRelay, AReportThatCannotBeWrittenIsAnError) {
+  EXPECT_EQ(run("login" + target_ + "--json /nonexistent/x.json").code, 1);
+}
+
+TEST_F(AgainstTheRelay, InterruptedRunsStillReport) {
+  const std::string file = testing::TempDir() + "xmppbench-" + std::to_string(::getpid()) + ".json";
+  const pid_t bench = ::fork();
+  ASSERT_GE(bench, 0);
+  if (bench == 0) {
+    const std::string command = std::string("exec ") + XMPPBENCH_PROGRAM + " chat" + target_ +
+                                "--duration 60 --warmup 0 --rate 500 --json " + file;
+    ::execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+    ::_exit(127);
+  }
+  ::usleep(1'500'000);  // logins and the first messages; a run cut short before would report fewer
+  ::kill(bench, SIGINT);
+  int status = 0;
+  ASSERT_EQ(::waitpid(bench, &status, 0), bench);
+  EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  std::ifstream in(file);
+  const std::string json{std::istreambuf_iterator<char>(in), {}};
+  EXPECT_NE(json.find("\"interrupted\": true"), std::string::npos) << json;
+  EXPECT_NE(json.find("\"lost\": 0"), std::string::npos) << json;
+  std::filesystem::remove(file);
+}
+
+}  // namespace
+}  // namespace xmppbench
