@@ -78,9 +78,8 @@ int run(xmppd::Config config, const std::filesystem::path& modules) {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);  // before any thread starts
   signal(SIGPIPE, SIG_IGN);
   raise_file_limit();
-  xmppd::Logging logging({.level = config.log.level,
-                          .format = config.log.format,
-                          .file = config.log.file});
+  xmppd::Logging logging(
+      {.level = config.log.level, .format = config.log.format, .file = config.log.file});
   auto environment = xmppd::make_system_environment();
   xmppd::Server server(std::move(config), *environment, modules);
   server.on_stop_requested([] { kill(getpid(), SIGTERM); });
@@ -112,7 +111,8 @@ int main(int argc, char** argv) {
   }
   try {
     xmppd::ConfigOverrides overrides;
-    if (!arguments.data_dir.empty()) overrides.data_dir = std::filesystem::absolute(arguments.data_dir);
+    if (!arguments.data_dir.empty())
+      overrides.data_dir = std::filesystem::absolute(arguments.data_dir);
     xmppd::ConfigResult loaded =
         arguments.dev ? xmppd::ConfigResult(xmppd::dev_config(
                             overrides.data_dir.value_or(std::filesystem::absolute("xmppd-data"))))

@@ -43,6 +43,8 @@ bool AccountTable::is_known_absent(const xmpp::Jid& jid, xmpp::Instant now) noex
   return false;
 }
 
-void AccountTable::forget_absent(const xmpp::Jid& jid) noexcept { absent_.erase(jid); }
+void AccountTable::forget_absent(const xmpp::Jid& jid) noexcept {
+  absent_.erase(jid);
+}
 
 }  // namespace xmppd

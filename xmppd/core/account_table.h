@@ -1,8 +1,8 @@
-// AccountTable: the accounts that one worker owns and holds in memory, and which addresses were recently
-// found not to exist.
+// AccountTable: the accounts that one worker owns and holds in memory, and which addresses were
+// recently found not to exist.
 //
-// Thread-safety: its worker only. Invariants: (1) an account with sessions, tasks or waiting stanzas is never
-// dropped. (2) The memory of absences is bounded.
+// Thread-safety: its worker only. Invariants: (1) an account with sessions, tasks or waiting
+// stanzas is never dropped. (2) The memory of absences is bounded.
 #pragma once
 
 #include <memory>

@@ -1,6 +1,6 @@
-// AddressTable: how many connections each remote address has (IPv4 /32, IPv6 /64); the only mutable table
-// that workers share: a fixed number of atomic counters, no locks. Two addresses that fall on the same
-// counter share its limit, which is rare by its size and errs on the safe side.
+// AddressTable: how many connections each remote address has (IPv4 /32, IPv6 /64); the only mutable
+// table that workers share: a fixed number of atomic counters, no locks. Two addresses that fall on
+// the same counter share its limit, which is rare by its size and errs on the safe side.
 //
 // Thread-safety: any thread.
 #pragma once

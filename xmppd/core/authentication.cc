@@ -35,16 +35,15 @@ xmpp::Completion<StorageResult<std::optional<AccountRecord>>> find_account(
       reactor, *jid, [](Tx& tx, xmpp::Jid who) { return tx.accounts().find(who); }, *jid);
 }
 
-xmpp::sasl::Lookup lookup_of(
-    const StorageResult<std::optional<AccountRecord>>& found) noexcept {
+xmpp::sasl::Lookup lookup_of(const StorageResult<std::optional<AccountRecord>>& found) noexcept {
   if (!found) return xmpp::sasl::Lookup::failed;
   if (!found->has_value()) return xmpp::sasl::Lookup::unknown;
   return (*found)->is_enabled ? xmpp::sasl::Lookup::found : xmpp::sasl::Lookup::disabled;
 }
 
 xmpp::Completion<std::optional<bool>> verify_off_worker(xmpp::net::Offload& offload,
-                                                        xmpp::net::Reactor& reactor,
-                                                        ScramKeys keys, xmpp::Secret password) {
+                                                        xmpp::net::Reactor& reactor, ScramKeys keys,
+                                                        xmpp::Secret password) {
   auto work = [keys = std::move(keys), password = std::move(password)] {
     return xmpp::sasl::verify_password(keys, password);
   };

@@ -1,7 +1,8 @@
-// Authentication: from SASL events to account look-ups and back; which mechanisms a stream is offered.
+// Authentication: from SASL events to account look-ups and back; which mechanisms a stream is
+// offered.
 //
-// Unknown users get keys that no password fits, made deterministically from a server secret, so that they
-// cannot be told from known ones (architecture (d)).
+// Unknown users get keys that no password fits, made deterministically from a server secret, so
+// that they cannot be told from known ones (architecture (d)).
 //
 // Thread-safety: a worker; the PBKDF2 of PLAIN runs on offload threads.
 #pragma once
@@ -22,8 +23,7 @@ namespace xmppd {
 
 // Fills mechanisms and binding types of an offer by the policy of the profile.
 void offer_mechanisms(xmpp::StreamOffer& offer, const AuthConfig& auth,
-                      xmpp::sasl::ScramHashSet hashes, bool is_secure,
-                      const xmpp::TlsFacts& facts);
+                      xmpp::sasl::ScramHashSet hashes, bool is_secure, const xmpp::TlsFacts& facts);
 
 // The stored account of a user of `domain`; nullopt if there is none.
 [[nodiscard]] xmpp::Completion<StorageResult<std::optional<AccountRecord>>> find_account(

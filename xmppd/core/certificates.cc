@@ -51,12 +51,10 @@ Certificates::Certificates(const Config& config) {
         if (!made) throw std::runtime_error("cannot make a certificate: " + made.error().text);
         write_file(key, made->certificate.key_pem, 0600);
         write_file(certificate, made->certificate.certificate_pem, 0644);
-        xmpp::log::info(kLog, "made a self-signed certificate",
-                        {xmpp::log::kv("host", host.name)});
+        xmpp::log::info(kLog, "made a self-signed certificate", {xmpp::log::kv("host", host.name)});
       }
     }
-    auto loaded =
-        xmpp::load_tls_certificate(certificate.string(), key.string(), {host.name});
+    auto loaded = xmpp::load_tls_certificate(certificate.string(), key.string(), {host.name});
     if (!loaded) {
       throw std::runtime_error("host \"" + host.name + "\": " + loaded.error().text);
     }

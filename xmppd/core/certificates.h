@@ -14,8 +14,8 @@ namespace xmppd {
 
 class Certificates {
  public:
-  // Loads, or makes what is missing where the configuration allows a self-signed one (no listener beyond
-  // loopback). Throws std::runtime_error naming the file and the remedy.
+  // Loads, or makes what is missing where the configuration allows a self-signed one (no listener
+  // beyond loopback). Throws std::runtime_error naming the file and the remedy.
   explicit Certificates(const Config& config);
 
   [[nodiscard]] const std::vector<xmpp::TlsCertificate>& all() const noexcept { return all_; }

@@ -1,6 +1,6 @@
 // The admin socket: accepts, splits lines, runs one command at a time per connection, answers.
 //
-// Invariants: (1) everything in State but the thread belongs to the control thread once that runs.
+// Invariants: (1) everything in ControlLoop belongs to the control thread once that runs.
 // (2) The reactor outlives every task and every question to a worker: ~Control waits for them while
 // workers, offload and storage still run.
 #include "core/control.h"
@@ -19,8 +19,10 @@
 #include <string>
 #include <thread>
 
+#include "core/commands.h"
+#include "core/control_protocol.h"
 #include "core/server.h"
-#include "xmpp/base/assert.h"
+#include "xmpp/base/task.h"
 #include "xmpp/net/reactor.h"
 #include "xmpp/net/socket.h"
 
@@ -29,11 +31,14 @@ namespace xmppd {
 namespace net = xmpp::net;
 using xmpp::log::kv;
 
+class ControlLoop;
+
 namespace {
 
 const xmpp::log::Context kLog{.component = "control"};
 constexpr std::size_t kConnectionsMax = 64;
 constexpr int kBacklog = 64;
+constexpr std::size_t kOutputHigh = 256 * 1024;  // then nothing more is read
 constexpr auto kAcceptPause = std::chrono::seconds(1);
 
 [[noreturn]] void fail(const std::filesystem::path& path, const std::string& why) {
@@ -90,19 +95,289 @@ bool is_trusted(int fd) noexcept {
   return peer.uid == 0 || peer.uid == ::geteuid();
 }
 
+// One administrator's connection. A line is read only when the one before has been answered, so
+// whoever sends faster than the server answers is slowed down by the socket.
+class Connection final : private net::Flushable {
+ public:
+  Connection(ControlLoop& loop, std::uint64_t id, std::unique_ptr<net::ByteChannel> channel);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Answers the command that is running.
+  void answer(const std::string& line);
+  // Says why the peer is not served, and closes.
+  void refuse(const CommandError& error);
+
+ private:
+  static void on_ready(void* self, net::Readiness readiness);
+  void read();
+  void take_lines();
+  // While a command runs or output waits, input waits too, here and in the socket.
+  [[nodiscard]] bool wants_input() const noexcept {
+    return !is_busy_ && !is_ending_ && output_.size() < kOutputHigh;
+  }
+  void flush();
+
+  ControlLoop& loop_;
+  const std::uint64_t id_;
+  std::unique_ptr<net::ByteChannel> channel_;
+  net::Watch watch_;
+  control::LineBuffer input_;
+  std::string output_;
+  bool is_busy_ = false;    // a command runs
+  bool is_ending_ = false;  // no more input: close when everything is answered and written
+  bool is_buried_ = false;
+};
+
 }  // namespace
 
-struct Control::State {
-  explicit State(Server& s)
-      : server(s),
-        poller(s.environment().make_poller()),
-        reactor(*poller, s.environment().clock()) {}
+// Everything that belongs to the control thread.
+class ControlLoop {
+ public:
+  explicit ControlLoop(Server& server);
+  ~ControlLoop();
+  ControlLoop(const ControlLoop&) = delete;
+  ControlLoop& operator=(const ControlLoop&) = delete;
 
+  void run(int listener);
+  // Any thread: ends run() when all tasks and questions have come back.
+  void stop();
+
+  [[nodiscard]] net::Reactor& reactor() noexcept { return reactor_; }
+  // Runs the request in `line` and answers connection `id`.
+  void submit(std::uint64_t id, std::string_view line);
+  // Destroys a connection, soon.
+  void bury(std::uint64_t id);
+
+ private:
+  static void on_accept(void* self, net::Readiness readiness);
+  void accept();
+  void admit(int fd);
+  void answer(std::uint64_t id, const std::string& line);
+  xmpp::Task<void> execute(std::uint64_t id, control::RequestId request, const Command* command,
+                           CommandArguments arguments);
+  void stop_if_idle();
+
+  std::unique_ptr<net::Poller> poller_;
+  net::Reactor reactor_;
+  std::unique_ptr<xmpp::Rng> rng_;
+  CommandContext context_;
+  int listener_ = -1;
+  net::Watch watch_;
+  xmpp::Timer accept_again_;
+  bool is_stopping_ = false;
+  std::uint64_t next_id_ = 1;
+  std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+  xmpp::TaskOwner tasks_;  // last member: tasks go before what they use
+};
+
+Connection::Connection(ControlLoop& loop, std::uint64_t id,
+                       std::unique_ptr<net::ByteChannel> channel)
+    : Flushable([](Flushable* self) { static_cast<Connection*>(self)->flush(); }),
+      loop_(loop),
+      id_(id),
+      channel_(std::move(channel)),
+      watch_{.on_ready = &on_ready, .self = this} {
+  loop_.reactor().watch(*channel_, watch_);
+}
+
+Connection::~Connection() {
+  loop_.reactor().unwatch(*channel_, watch_);
+}
+
+void Connection::on_ready(void* self, net::Readiness readiness) {
+  auto& connection = *static_cast<Connection*>(self);
+  if (has(readiness, net::Readiness::writable) && !connection.output_.empty()) {
+    connection.loop_.reactor().mark_dirty(connection);
+  }
+  connection.read();
+}
+
+void Connection::read() {
+  take_lines();
+  while (wants_input()) {
+    const auto buffer = loop_.reactor().read_buffer();
+    const auto got = channel_->read(buffer);
+    if (got.status == net::IoResult::Status::would_block) return;
+    if (got.status == net::IoResult::Status::ok) {
+      input_.add({buffer.data(), got.bytes});
+      explicit_bzero(buffer.data(), got.bytes);  // a password may have come
+      take_lines();
+      continue;
+    }
+    is_ending_ = true;
+    loop_.reactor().mark_dirty(*this);
+  }
+}
+
+void Connection::take_lines() {
+  while (wants_input()) {
+    const auto line = input_.next();
+    if (line) {
+      is_busy_ = true;
+      loop_.submit(id_, *line);
+    } else if (input_.is_overlong()) {
+      refuse({"too-large", "a line is longer than 1 MiB"});
+    } else {
+      return;
+    }
+  }
+}
+
+void Connection::answer(const std::string& line) {
+  output_ += line;
+  is_busy_ = false;
+  loop_.reactor().mark_dirty(*this);  // flush() goes on with the input
+}
+
+void Connection::refuse(const CommandError& error) {
+  output_ += control::format_error({}, error);
+  is_ending_ = true;
+  loop_.reactor().mark_dirty(*this);
+}
+
+void Connection::flush() {
+  while (!output_.empty()) {
+    const iovec part{output_.data(), output_.size()};
+    const auto sent = channel_->writev({&part, 1});
+    if (sent.status == net::IoResult::Status::would_block) return;
+    if (sent.status != net::IoResult::Status::ok) {
+      output_.clear();
+      is_ending_ = true;
+      break;
+    }
+    output_.erase(0, sent.bytes);
+  }
+  if (!is_ending_) loop_.reactor().read_again(watch_);
+  if (!is_ending_ || is_busy_ || is_buried_) return;
+  is_buried_ = true;
+  loop_.bury(id_);
+}
+
+ControlLoop::ControlLoop(Server& server)
+    : poller_(server.environment().make_poller()),
+      reactor_(*poller_, server.environment().clock()),
+      rng_(server.environment().make_rng()),
+      context_{.server = server, .reactor = reactor_, .rng = *rng_},
+      watch_{.on_ready = &on_accept, .self = this},
+      accept_again_([this] { reactor_.watch_fd(listener_, watch_); }) {}
+
+ControlLoop::~ControlLoop() = default;
+
+void ControlLoop::run(int listener) {
+  listener_ = listener;
+  reactor_.watch_fd(listener_, watch_);
+  reactor_.at_end_of_turn([this] { stop_if_idle(); });
+  reactor_.run();
+}
+
+void ControlLoop::stop() {
+  reactor_.call([this] {
+    is_stopping_ = true;
+    if (!accept_again_.is_set()) reactor_.unwatch_fd(listener_, watch_);
+    accept_again_.cancel();
+  });
+}
+
+void ControlLoop::stop_if_idle() {
+  if (is_stopping_ && tasks_.size() == 0 && context_.unanswered == 0) reactor_.stop();
+}
+
+void ControlLoop::on_accept(void* self, net::Readiness) {
+  static_cast<ControlLoop*>(self)->accept();
+}
+
+void ControlLoop::accept() {
+  for (;;) {
+    const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0) {
+      admit(fd);
+      continue;
+    }
+    if (errno == EINTR || errno == ECONNABORTED) continue;
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return;
+    // Out of descriptors, most likely: the listener stays readable, so look away for a while.
+    xmpp::log::warn(kLog, "cannot accept a control connection: raise the limit of open files",
+                    {kv("error", std::strerror(errno))});
+    reactor_.unwatch_fd(listener_, watch_);
+    reactor_.timers().set(accept_again_, reactor_.now() + kAcceptPause);
+    return;
+  }
+}
+
+void ControlLoop::admit(int fd) {
+  const bool is_known = is_trusted(fd);
+  const bool is_full = connections_.size() >= kConnectionsMax;
+  const auto id = next_id_++;
+  auto connection = std::make_unique<Connection>(*this, id, net::make_channel(fd));
+  Connection& added = *connection;
+  connections_.emplace(id, std::move(connection));
+  if (!is_known) {
+    xmpp::log::warn(kLog, "control connection refused: neither root nor the server's own user");
+    added.refuse({"forbidden", "only root and the user that the server runs as may control it"});
+  } else if (is_full) {
+    added.refuse({"unavailable", "too many control connections: close one of the others"});
+  }
+}
+
+void ControlLoop::submit(std::uint64_t id, std::string_view line) {
+  auto request = control::parse_request(line);
+  if (!request) {
+    answer(id, control::format_error(request.error().id, request.error().error));
+    return;
+  }
+  if (request->command == "catalogue") {
+    answer(id, control::format_result(request->id, catalogue()));
+    return;
+  }
+  const Command* command = find_command(request->command);
+  if (command == nullptr) {
+    answer(id, control::format_error(request->id, unknown_command(request->command)));
+    return;
+  }
+  auto arguments = control::check_arguments(command->info, request->args);
+  if (!arguments) {
+    answer(id, control::format_error(request->id, arguments.error()));
+    return;
+  }
+  if (is_stopping_) {
+    answer(id, control::format_error(request->id, {"unavailable", "the server is stopping"}));
+    return;
+  }
+  tasks_.spawn(execute(id, request->id, command, std::move(*arguments)));
+}
+
+xmpp::Task<void> ControlLoop::execute(std::uint64_t id, control::RequestId request,
+                                      const Command* command, CommandArguments arguments) {
+  auto running = command->run(context_, std::move(arguments));
+  auto result = co_await std::move(running);
+  const auto name = command->info.full_name();
+  if (result) {
+    xmpp::log::debug(kLog, "command done", {kv("command", name)});
+    answer(id, control::format_result(request, *result));
+  } else {
+    xmpp::log::info(kLog, "command refused",
+                    {kv("command", name), kv("code", result.error().code)});
+    answer(id, control::format_error(request, result.error()));
+  }
+}
+
+void ControlLoop::answer(std::uint64_t id, const std::string& line) {
+  auto found = connections_.find(id);
+  if (found != connections_.end()) found->second->answer(line);
+}
+
+void ControlLoop::bury(std::uint64_t id) {
+  reactor_.call([this, id] { connections_.erase(id); });
+}
+
+struct Control::State {
+  explicit State(Server& s) : server(s), loop(s) {}
   Server& server;
-  std::unique_ptr<net::Poller> poller;
-  net::Reactor reactor;
+  ControlLoop loop;
   int fd = -1;
-  struct stat bound {};
+  struct stat bound {};  // what we put into the file system
   std::thread thread;
 };
 
@@ -114,7 +389,7 @@ Control::Control(Server& server) : state_(std::make_unique<State>(server)) {
 
 Control::~Control() {
   if (state_->thread.joinable()) {
-    state_->reactor.stop();
+    state_->loop.stop();
     state_->thread.join();
   }
   const auto& path = state_->server.config().server.control_socket;
@@ -128,11 +403,10 @@ Control::~Control() {
 }
 
 void Control::start() {
-  static_cast<void>(kLog);
-  static_cast<void>(kConnectionsMax);
-  static_cast<void>(kAcceptPause);
-  static_cast<void>(&is_trusted);
-  state_->thread = std::thread([state = state_.get()] { state->reactor.run(); });
+  state_->thread = std::thread([state = state_.get()] {
+    ::pthread_setname_np(::pthread_self(), "control");
+    state->loop.run(state->fd);
+  });
 }
 
 }  // namespace xmppd

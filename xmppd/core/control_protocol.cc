@@ -4,6 +4,7 @@
 #include <Poco/JSON/Object.h>
 #include <Poco/JSON/Parser.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <stdexcept>
@@ -52,10 +53,11 @@ RequestId read_id(const Var& from) {
 }
 
 Request read_request(const Poco::JSON::Object& object, RequestId& id) {
-  for (const auto& [key, value] : object) {
-    if (key != "id" && key != "command" && key != "args") throw BadValue("unknown member in request");
-  }
   id = read_id(object.get("id"));
+  for (const auto& [key, value] : object) {
+    if (key != "id" && key != "command" && key != "args")
+      throw BadValue("unknown member in request");
+  }
   Request request{.id = id};
   const Var command = object.get("command");
   if (command.isEmpty() || !command.isString()) throw BadValue("command is missing");
@@ -78,14 +80,14 @@ xmpp::Result<CommandArguments::Value, CommandError> check_address(const Argument
                                                                   const std::string& text) {
   auto jid = xmpp::Jid::parse(text);
   const bool is_host = info.type == ArgumentType::host;
-  const bool is_right =
-      jid && (is_host ? jid->is_domain()
-                      : !jid->local().empty() &&
-                            (info.type == ArgumentType::jid || jid->is_bare()));
+  const bool is_right = jid && (is_host ? jid->is_domain()
+                                        : !jid->local().empty() &&
+                                              (info.type == ArgumentType::jid || jid->is_bare()));
   if (is_right) return CommandArguments::Value(*jid);
-  const std::string_view form = is_host                               ? "a domain"
-                                : info.type == ArgumentType::bare_jid ? "user@host"
-                                                                      : "user@host or user@host/resource";
+  const std::string_view form = is_host ? "a domain"
+                                : info.type == ArgumentType::bare_jid
+                                    ? "user@host"
+                                    : "user@host or user@host/resource";
   // Never the text itself: it may be a mistyped password.
   return xmpp::Err(bad_argument(info, form));
 }
@@ -130,8 +132,9 @@ CommandError unknown_argument(const CommandInfo& command, const std::string& nam
   std::vector<std::string> known;
   for (const auto& info : command.arguments) known.emplace_back(info.name);
   const auto nearest = nearest_name(name, known);
-  return {"bad-argument", command.full_name() + " has no such argument" +
-                              (nearest.empty() ? std::string() : "; did you mean " + nearest + "?")};
+  return {"bad-argument",
+          command.full_name() + " has no such argument" +
+              (nearest.empty() ? std::string() : "; did you mean " + nearest + "?")};
 }
 
 void append_text(std::string& out, std::string_view text) {
@@ -281,7 +284,9 @@ void append_json(std::string& out, const CommandValue& value) {
   }
 }
 
-LineBuffer::~LineBuffer() { xmpp::wipe(text_); }
+LineBuffer::~LineBuffer() {
+  xmpp::wipe(text_);
+}
 
 void LineBuffer::add(std::string_view bytes) {
   if (is_overlong_) return;

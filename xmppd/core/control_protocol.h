@@ -1,5 +1,5 @@
-// The control protocol's text: request lines to values, answers and the catalogue to lines. Pure; the
-// socket is control.cc's business.
+// The control protocol's text: request lines to values, answers and the catalogue to lines. Pure;
+// the socket is control.cc's business.
 //
 //   {"id":1,"command":"user.add","args":{"jid":"a@b","password":"..."}}
 //   {"id":1,"result":...}   or   {"id":1,"error":{"code":"not-found","text":"..."}}

@@ -14,8 +14,8 @@ std::uint64_t HookTable::add(HookId hook, Stage stage, std::string_view module, 
   XMPP_ASSERT(depth_ == 0);
   auto& chain = chains_[static_cast<std::size_t>(hook)];
   Entry entry{stage, std::string(module), run, context, next_id_++};
-  auto position = std::upper_bound(
-      chain.begin(), chain.end(), entry, [](const Entry& a, const Entry& b) {
+  auto position =
+      std::upper_bound(chain.begin(), chain.end(), entry, [](const Entry& a, const Entry& b) {
         return std::tie(a.stage, a.module) < std::tie(b.stage, b.module);
       });
   auto id = entry.id;

@@ -1,7 +1,7 @@
 // HookTable: the chains of one (profile, worker), ordered by stage and module name.
 //
-// Thread-safety: its worker only. Invariant: chains change only between dispatches (modules come and go at
-// turn boundaries), which is asserted.
+// Thread-safety: its worker only. Invariant: chains change only between dispatches (modules come
+// and go at turn boundaries), which is asserted.
 #pragma once
 
 #include <array>

@@ -20,9 +20,13 @@ bool Host::is_admin(const xmpp::Jid& jid) const noexcept {
                      [&](const xmpp::Jid& admin) { return admin.bare_equals(jid); });
 }
 
-const std::vector<std::string>& Host::features() const noexcept { return profile_.features(); }
+const std::vector<std::string>& Host::features() const noexcept {
+  return profile_.features();
+}
 
-const std::vector<Identity>& Host::identities() const noexcept { return profile_.identities(); }
+const std::vector<Identity>& Host::identities() const noexcept {
+  return profile_.identities();
+}
 
 std::uint32_t Host::scram_iterations() const noexcept {
   return profile_.config().auth.scram_iterations;
@@ -38,8 +42,12 @@ void Host::end_sessions(const xmpp::Jid& account, xmpp::StreamError error) {
   });
 }
 
-std::string_view server_version() noexcept { return XMPPD_VERSION; }
+std::string_view server_version() noexcept {
+  return XMPPD_VERSION;
+}
 
-void Host::send(xmpp::Stanza stanza) { worker_.router().route(std::move(stanza)); }
+void Host::send(xmpp::Stanza stanza) {
+  worker_.router().route(std::move(stanza));
+}
 
 }  // namespace xmppd

@@ -19,8 +19,8 @@ using xmpp::log::kv;
 namespace {
 
 constexpr std::size_t kReadBudget = 64 * 1024;
-// How long a closing link waits for the peer to take the last bytes and to close (a reset would destroy the
-// error that we just sent).
+// How long a closing link waits for the peer to take the last bytes and to close (a reset would
+// destroy the error that we just sent).
 constexpr xmpp::Duration kLinger = std::chrono::seconds(2);
 constexpr xmpp::Duration kCongestionPause = std::chrono::milliseconds(2);
 constexpr std::size_t kIovecMax = 64;
@@ -33,8 +33,7 @@ xmpp::TlsFacts facts_of(const xmpp::TlsEngine& engine) {
 }
 
 void log_storage_failure(const StorageError& error) {
-  xmpp::log::warn(kLog, "account look-up failed: check the database",
-                  {kv("error", error.text)});
+  xmpp::log::warn(kLog, "account look-up failed: check the database", {kv("error", error.text)});
 }
 
 // A link on its way to the owner of its account.
@@ -93,27 +92,42 @@ void Link::detach() noexcept {
   is_watched_ = false;
   timer_.cancel();
   unlink();
+  if (handle_) *handle_ = nullptr;
+  handle_.reset();
 }
 
-// Reading ------------------------------------------------------------------------------------------------
+// Reading
+// ------------------------------------------------------------------------------------------------
 
 void Link::on_ready(void* self, xmpp::net::Readiness readiness) {
   auto& link = *static_cast<Link*>(self);
-  if (link.is_dead_) return;
+  if (!link.settle()) return;
   if (xmpp::net::has(readiness, xmpp::net::Readiness::writable) && link.is_write_blocked_) {
     link.is_write_blocked_ = false;
     link.want_flush();
   }
-  if (xmpp::net::has(readiness, xmpp::net::Readiness::readable) ||
-      xmpp::net::has(readiness, xmpp::net::Readiness::hangup)) {
-    link.read();
+  if (xmpp::net::has(readiness, xmpp::net::Readiness::hangup)) link.has_hung_up_ = true;
+  if (link.has_hung_up_ || xmpp::net::has(readiness, xmpp::net::Readiness::readable)) link.read();
+}
+
+bool Link::settle() {
+  if (is_dead_) return false;
+  if (is_doomed_) {
+    die();
+    return false;
   }
+  if (is_closing_) end_session();
+  return true;
+}
+
+void Link::settle_next_turn() {
+  worker_->reactor().read_again(watch_);
 }
 
 void Link::read() {
   if (is_paused_) return;
   std::size_t spent = 0;
-  auto buffer = worker_->read_buffer();
+  auto buffer = worker_->reactor().read_buffer();
   for (;;) {
     auto result = channel_->read(buffer);
     switch (result.status) {
@@ -132,7 +146,9 @@ void Link::read() {
     if (!is_closing_ && !feed({buffer.data(), result.bytes})) return;
     if (is_dead_) return;
     spent += result.bytes;
-    if (result.bytes < buffer.size()) return;  // drained; the next bytes make a new edge
+    // A short read drained the socket; the next bytes make a new edge. After a hang-up there is
+    // none: read on to the end.
+    if (result.bytes < buffer.size() && !has_hung_up_) return;
     if (spent >= kReadBudget) {
       worker_->reactor().read_again(watch_);
       return;
@@ -141,7 +157,7 @@ void Link::read() {
 }
 
 bool Link::feed(std::string_view bytes) {
-  if (!spend_rate(bytes.size())) worker_->reactor().read_again(watch_);
+  spend_rate(bytes.size());
   if (tls_) return feed_tls(bytes);
   receive(bytes);
   return !is_dead_ && is_watched_ && !is_paused_;
@@ -181,9 +197,9 @@ bool Link::feed_tls(std::string_view ciphertext) {
   return !is_paused_;
 }
 
-bool Link::spend_rate(std::size_t bytes) {
+void Link::spend_rate(std::size_t bytes) {
   const auto& limits = worker_->server().limits();
-  if (limits.stanza_rate == 0) return true;
+  if (limits.stanza_rate == 0) return;
   const auto now = worker_->reactor().now();
   const auto rate = static_cast<std::int64_t>(limits.stanza_rate);
   const auto burst = static_cast<std::int64_t>(limits.stanza_burst);
@@ -191,12 +207,11 @@ bool Link::spend_rate(std::size_t bytes) {
   rate_tokens_ = std::min(burst, rate_tokens_ + elapsed_us * rate / 1'000'000);
   rate_at_ = now;
   rate_tokens_ -= static_cast<std::int64_t>(bytes);
-  if (rate_tokens_ >= 0) return true;
+  if (rate_tokens_ >= 0) return;
   // Over the rate: not read until the debt is paid.
   is_paused_ = true;
-  worker_->reactor().timers().set(
-      timer_, now + xmpp::Duration(-rate_tokens_ * 1'000'000 / rate + 1'000));
-  return false;
+  worker_->reactor().timers().set(timer_,
+                                  now + xmpp::Duration(-rate_tokens_ * 1'000'000 / rate + 1'000));
 }
 
 void Link::receive(std::string_view bytes) {
@@ -204,7 +219,8 @@ void Link::receive(std::string_view bytes) {
   pump();
 }
 
-// Events -------------------------------------------------------------------------------------------------
+// Events
+// -------------------------------------------------------------------------------------------------
 
 void Link::pump() {
   // An answer given within handle() must not pump again below it.
@@ -237,10 +253,10 @@ bool Link::handle(xmpp::Event& event) {
   } else if (auto* authenticated = std::get_if<xmpp::Authenticated>(&event)) {
     on_authenticated(*authenticated);
   } else if (auto* failed = std::get_if<xmpp::AuthenticationFailed>(&event)) {
-    xmpp::log::info(kLog, "authentication failed",
-                    {kv("user", failed->username), kv("mechanism", failed->mechanism),
-                     kv("condition", to_string(failed->condition)),
-                     kv("address", channel_->peer_address())});
+    xmpp::log::info(
+        kLog, "authentication failed",
+        {kv("user", failed->username), kv("mechanism", failed->mechanism),
+         kv("condition", to_string(failed->condition)), kv("address", channel_->peer_address())});
   } else if (auto* bind = std::get_if<xmpp::BindRequested>(&event)) {
     on_bind(*bind);
   } else if (auto* dead = std::get_if<xmpp::StreamFailed>(&event)) {
@@ -267,8 +283,8 @@ xmpp::StreamOffer Link::make_offer() const {
   xmpp::StreamOffer offer;
   offer.domain = std::string(host_->name());
   const bool is_secure = stream_.is_secure();
-  offer.tls_available = !is_secure && entrance_->service == Service::c2s &&
-                        entrance_->tls != TlsMode::none;
+  offer.tls_available =
+      !is_secure && entrance_->service == Service::c2s && entrance_->tls != TlsMode::none;
   offer.tls_required = !is_secure && entrance_->tls == TlsMode::required;
   const auto& auth = host_->profile_.config().auth;
   offer_mechanisms(offer, auth, worker_->server().common_hashes(host_->name()), is_secure,
@@ -299,12 +315,12 @@ void Link::on_authenticated(const xmpp::Authenticated& event) {
     stream_.continue_authenticated(event.jid);
     return;
   }
-  // Leaves this worker; what is unread waits inside the stream. The mail is published at the end of the
-  // turn, after everything here has let go of `this`.
+  // Leaves this worker; what is unread waits inside the stream. The mail is published at the end of
+  // the turn, after everything here has let go of `this`.
   detach();
   auto& destination = worker_->server().worker(owner);
   auto self = worker_->release(*this);
-  worker_->outbox().add(owner, new MovingLink(destination, std::move(self), event.jid));
+  worker_->send_mail(owner, new MovingLink(destination, std::move(self), event.jid));
 }
 
 void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
@@ -317,21 +333,28 @@ void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
   }
   stream_.continue_authenticated(jid);
   pump();
+  // What the engine had decrypted before the move; the socket will not report it again.
+  if (tls_ && !is_dead_ && !is_closing_) feed_tls({});
 }
 
 void Link::on_bind(const xmpp::BindRequested& event) {
   auto& limits = worker_->server().limits();
-  auto jid = stream_.jid().bare().with_resource(
-      event.resource.empty() ? worker_->rng().hex(8) : event.resource);
+  auto jid = stream_.jid().bare().with_resource(event.resource.empty() ? worker_->rng().hex(8)
+                                                                       : event.resource);
   if (!jid) {
     stream_.refuse_bind({StanzaCondition::bad_request, std::string(to_string(jid.error()))});
     return;
   }
-  Account& account = worker_->accounts().get_or_make(*jid, *host_);
-  if (Session* old = account.find_session(jid->resource())) {
-    // RFC 6120 7.7.2.2: the newer one wins.
-    old->close({StreamCondition::conflict, "Replaced by a new connection"});
+  if (Account* known = worker_->accounts().find(*jid)) {
+    if (Session* old = known->find_session(jid->resource())) {
+      // RFC 6120 7.7.2.2: the newer one wins. The old session must be gone before there is a second
+      // one of that name.
+      Link& link = *old->link_;
+      link.fail({StreamCondition::conflict, "Replaced by a new connection"});
+      link.end_session();
+    }
   }
+  Account& account = worker_->accounts().get_or_make(*jid, *host_);
   if (account.sessions().size() >= limits.sessions_per_account) {
     stream_.refuse_bind({StanzaCondition::resource_constraint, "Too many sessions"});
     return;
@@ -359,7 +382,8 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
     return;
   }
   if (stanza.to() && router.is_congested(stanza.to())) {
-    // The stanza still goes; reading stops until the mailbox drains (architecture, "Back-pressure").
+    // The stanza still goes; reading stops until the mailbox drains (architecture,
+    // "Back-pressure").
     is_paused_ = true;
     worker_->reactor().timers().set(timer_, worker_->reactor().now() + kCongestionPause);
   }
@@ -374,21 +398,22 @@ void Link::on_unauthenticated_iq(xmpp::Stanza stanza) {
               .is_loopback = connection().is_loopback,
               .is_secure = stream_.is_secure()};
   auto request = call.request;
-  // The link may be gone or moved when the answer comes; it is found again by its stream id.
-  auto reply = [worker = worker_, id = stream_.id()](xmpp::Stanza answer) {
-    worker->for_each_link([&](Link& link) {
-      if (link.stream_.id() != id || link.stream_.is_closed()) return;
-      answer.envelope().to = {};
-      link.stream_.send(answer);
-      link.want_flush();
-    });
+  // The link may be gone or moved when the answer comes.
+  if (!handle_) handle_ = std::make_shared<Link*>(this);
+  auto reply = [handle = handle_](xmpp::Stanza answer) {
+    Link* link = *handle;
+    if (link == nullptr || link->is_closing_) return;
+    answer.envelope().to = {};
+    link->stream_.send(answer);
+    link->want_flush();
   };
   if (!worker_->router().answer_unauthenticated(std::move(call), reply)) {
     reply(xmpp::make_error(request, StanzaCondition::service_unavailable));
   }
 }
 
-// Authentication -----------------------------------------------------------------------------------------
+// Authentication
+// -----------------------------------------------------------------------------------------
 
 xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash hash) {
   auto pending = find_account(worker_->server().storage(), worker_->reactor(), username,
@@ -431,16 +456,19 @@ xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret passwor
   pump();
 }
 
-// Writing and ending -------------------------------------------------------------------------------------
+// Writing and ending
+// -------------------------------------------------------------------------------------
 
 void Link::send(const xmpp::Stanza& stanza) {
-  if (is_closing_ || is_dead_) return;
+  if (is_closing_ || is_dead_ || is_doomed_) return;
   stream_.send(stanza);
   if (stream_.output().size() + ciphertext_.size() >
       worker_->server().limits().output_queue_bytes) {
     // A peer that does not read: nothing more can be queued, so the error cannot be told either.
-    xmpp::log::info(kLog, "output queue full, closing", {kv("jid", session_->jid().str())});
-    die();
+    // Not at once: somebody may be walking over the account's sessions.
+    xmpp::log::info(kLog, "output queue full, closing", {kv("jid", stream_.jid().str())});
+    is_doomed_ = true;
+    settle_next_turn();
     return;
   }
   want_flush();
@@ -450,10 +478,12 @@ void Link::want_flush() {
   if (!is_dead_ && is_watched_) worker_->reactor().mark_dirty(*this);
 }
 
-void Link::on_flush(Flushable* self) { static_cast<Link*>(self)->flush(); }
+void Link::on_flush(Flushable* self) {
+  static_cast<Link*>(self)->flush();
+}
 
 void Link::flush() {
-  if (is_dead_) return;
+  if (is_dead_ || is_doomed_) return;
   if (tls_ && (tls_->is_open() || tls_->state() == xmpp::TlsEngine::State::closed_by_peer)) {
     if (!stream_.output().empty()) (void)tls_->write(std::move(stream_.output()));
     if (is_closing_ && !is_write_shut_) tls_->close();
@@ -469,7 +499,9 @@ void Link::flush() {
       break;
     }
     if (result.status != xmpp::net::IoResult::Status::ok) {
-      die();
+      // What the end of a session sends must not be sent from a flush.
+      is_doomed_ = true;
+      settle_next_turn();
       return;
     }
     out.consume(result.bytes);
@@ -490,7 +522,8 @@ void Link::begin_close() {
   if (is_closing_ || is_dead_) return;
   is_closing_ = true;
   tasks_.cancel_all();
-  end_session();
+  // The session ends in the next turn: this may have been called from one of its own hooks.
+  settle_next_turn();
   linger_until_ = worker_->reactor().now() + kLinger;
   want_flush();
   update_deadline();
@@ -532,6 +565,7 @@ void Link::update_deadline() {
 }
 
 void Link::on_deadline() {
+  if (!settle()) return;
   if (is_paused_) {
     is_paused_ = false;
     worker_->reactor().read_again(watch_);

@@ -1,11 +1,14 @@
 // Link: the server's side of one connection: socket, TLS, stream, and the session it leads to.
 //
-// Before authentication a link lives where it was accepted; when its identity is proved it moves to the owner
-// of its account (release() and take_over() of Worker), with unread bytes, output and TLS state.
+// Before authentication a link lives where it was accepted; when its identity is proved it moves to
+// the owner of its account (release() and take_over() of Worker), with unread bytes, output and TLS
+// state.
 //
-// Thread-safety: the worker it is on. Invariants: (1) a link with session_ is on its account's owner. (2) A
-// dead link (is_dead_) handles no event and is destroyed at the end of the turn. (3) Nothing is written to
-// the socket but in flush().
+// Thread-safety: the worker it is on. Invariants: (1) a link with session_ is on its account's
+// owner. (2) A dead link (is_dead_) handles no event and is destroyed at the end of the turn. (3)
+// Nothing is written to the socket but in flush(). (4) A session never ends inside a hook or a
+// flush, but at the start of a turn (settle()), so that whoever walks over an account's sessions
+// need not expect it.
 #pragma once
 
 #include <cstdint>
@@ -66,11 +69,11 @@ class Link final : private xmpp::net::Flushable {
   void attach(Worker& worker);
   void detach() noexcept;
   void read();
-  bool feed(std::string_view bytes);           // as read from the socket; false: no more reading now
+  bool feed(std::string_view bytes);  // as read from the socket; false: no more reading now
   bool feed_tls(std::string_view ciphertext);
-  void receive(std::string_view bytes);        // plain text for the stream
-  void pump();                                 // handles events until the stream wants bytes
-  bool handle(xmpp::Event& event);             // false: stop pumping (paused, moved or dead)
+  void receive(std::string_view bytes);  // plain text for the stream
+  void pump();                           // handles events until the stream wants bytes
+  bool handle(xmpp::Event& event);       // false: stop pumping (paused, moved or dead)
   void on_header(const xmpp::HeaderReceived& header);
   void on_start_tls();
   void on_authenticated(const xmpp::Authenticated& event);
@@ -80,8 +83,12 @@ class Link final : private xmpp::net::Flushable {
   [[nodiscard]] xmpp::StreamOffer make_offer() const;
   xmpp::Task<void> look_up_keys(std::string username, xmpp::sasl::ScramHash hash);
   xmpp::Task<void> check_password(std::string username, xmpp::Secret password);
-  [[nodiscard]] bool spend_rate(std::size_t bytes);
+  void spend_rate(std::size_t bytes);
 
+  // Does what had to wait for a stack without hooks: ends the session of a closing link, the link
+  // if it is doomed. False: dead.
+  bool settle();
+  void settle_next_turn();
   void flush();
   void want_flush();
   void begin_close();
@@ -107,13 +114,16 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Instant rate_at_{};
   AddressTable::Key address_key_;
   bool is_watched_ = false;
-  bool is_closing_ = false;      // the stream is over: flush, then close
+  bool is_closing_ = false;  // the stream is over: flush, then close
+  bool is_doomed_ = false;   // dies in the next turn
   bool is_dead_ = false;
-  bool is_paused_ = false;       // not read: congestion or rate limit
+  bool has_hung_up_ = false;
+  bool is_paused_ = false;  // not read: congestion or rate limit
   bool is_write_blocked_ = false;
   bool is_write_shut_ = false;
   bool is_pumping_ = false;
-  xmpp::TaskOwner tasks_;        // last member: tasks go before what they use
+  std::shared_ptr<Link*> handle_;  // made for answers that may come after the link has gone
+  xmpp::TaskOwner tasks_;          // last member: tasks go before what they use
 };
 
 // Tells a peer that is not let in (RFC 6120 4.9.3.14) without spending a link on it.

@@ -14,7 +14,8 @@ const xmpp::log::Context kLog{.component = "listener"};
 
 [[noreturn]] void refuse(const xmpp::net::SocketError& error) {
   std::string text = error.what;
-  if (error.code == EADDRINUSE) text += " (another server runs there; stop it or change [[listen]])";
+  if (error.code == EADDRINUSE)
+    text += " (another server runs there; stop it or change [[listen]])";
   if (error.code == EACCES) text += " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)";
   throw std::runtime_error(text);
 }
@@ -59,8 +60,8 @@ ListenerSet::ListenerSet(Server& server, const std::vector<ListenConfig>& config
           bound = listener->local_address();
           address = bound;
         }
-        sockets_.push_back(std::make_unique<Socket>(*this, server.worker(i), std::move(*listener),
-                                                    entrance));
+        sockets_.push_back(
+            std::make_unique<Socket>(*this, server.worker(i), std::move(*listener), entrance));
       }
       if (!summary_.empty()) summary_ += ' ';
       summary_ += std::string(to_string(listen.service)) + "=" + bound;

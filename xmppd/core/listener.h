@@ -1,8 +1,9 @@
-// ListenerSet: one listening socket per worker and address (SO_REUSEPORT), so that accepting and the work
-// before authentication spread evenly. An address that another process listens on is refused, which
-// SO_REUSEPORT alone would not notice.
+// ListenerSet: one listening socket per worker and address (SO_REUSEPORT), so that accepting and
+// the work before authentication spread evenly. An address that another process listens on is
+// refused, which SO_REUSEPORT alone would not notice.
 //
-// Thread-safety: made and destroyed while no worker runs; each socket is accepted on by its worker only.
+// Thread-safety: made and destroyed while no worker runs; each socket is accepted on by its worker
+// only.
 #pragma once
 
 #include <memory>

@@ -42,9 +42,9 @@ void register_static_module(std::unique_ptr<ModuleFactory> factory) {
 }  // namespace detail
 
 const std::vector<std::string_view>& recommended_modules() noexcept {
-  static const std::vector<std::string_view> names = {"disco", "iq_forward", "message",
-                                                      "ping",  "presence",   "register",
-                                                      "session_legacy", "time", "version"};
+  static const std::vector<std::string_view> names = {"disco",          "iq_forward", "message",
+                                                      "ping",           "presence",   "register",
+                                                      "session_legacy", "time",       "version"};
   return names;
 }
 
@@ -72,7 +72,8 @@ std::vector<std::string> ModuleManager::installed() const {
   std::error_code none;
   for (const auto& entry : std::filesystem::directory_iterator(directory_, none)) {
     auto stem = entry.path().stem().string();
-    if (entry.path().extension() == ".so" && stem.starts_with("mod_")) names.push_back(stem.substr(4));
+    if (entry.path().extension() == ".so" && stem.starts_with("mod_"))
+      names.push_back(stem.substr(4));
   }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
@@ -92,7 +93,8 @@ const ModuleFactory& ModuleManager::factory(const std::string& name) {
   if (checked == nullptr) {
     throw std::runtime_error("module '" + name + "' cannot be loaded: " + dlerror());
   }
-  const bool has_abi = dlsym(checked, (std::string("pocoBuildManifest") + kManifest).c_str()) != nullptr;
+  const bool has_abi =
+      dlsym(checked, (std::string("pocoBuildManifest") + kManifest).c_str()) != nullptr;
   if (!has_abi) {
     dlclose(checked);
     throw std::runtime_error("module '" + name + "' was built for another version of xmppd: " +

@@ -1,5 +1,5 @@
-// ModuleManager: finds modules in shared libraries (Poco::ClassLoader, manifest named after the ABI), checks
-// them, and attaches one instance per (profile, worker).
+// ModuleManager: finds modules in shared libraries (Poco::ClassLoader, manifest named after the
+// ABI), checks them, and attaches one instance per (profile, worker).
 //
 // Thread-safety: start-up only, one thread, before the workers run. list() any thread afterwards.
 #pragma once

@@ -14,7 +14,9 @@ void erase_one(std::vector<T>& from, const U& value) noexcept {
 }
 }  // namespace
 
-ProfileRuntime::~ProfileRuntime() { detach_all(); }
+ProfileRuntime::~ProfileRuntime() {
+  detach_all();
+}
 
 void ProfileRuntime::attach(const ModuleInfo& info, std::unique_ptr<Module> module) {
   auto scope = std::make_unique<Scope>(*this, info.name);
@@ -45,7 +47,9 @@ void ProfileRuntime::rebuild_features() {
   features_.erase(std::unique(features_.begin(), features_.end()), features_.end());
 }
 
-void ProfileRuntime::add_identity(Identity identity) { identities_.push_back(std::move(identity)); }
+void ProfileRuntime::add_identity(Identity identity) {
+  identities_.push_back(std::move(identity));
+}
 void ProfileRuntime::remove_identity(const Identity& identity) noexcept {
   erase_one(identities_, identity);
 }
@@ -58,8 +62,12 @@ void ProfileRuntime::remove_stream_feature(std::uint64_t id) noexcept {
   std::erase_if(stream_features_, [id](const StreamFeature& f) { return f.id == id; });
 }
 
-void ProfileRuntime::admit(std::string_view ns) { preauth_iq_.emplace_back(ns); }
-void ProfileRuntime::unadmit(std::string_view ns) noexcept { erase_one(preauth_iq_, ns); }
+void ProfileRuntime::admit(std::string_view ns) {
+  preauth_iq_.emplace_back(ns);
+}
+void ProfileRuntime::unadmit(std::string_view ns) noexcept {
+  erase_one(preauth_iq_, ns);
+}
 
 void ProfileRuntime::clear_slot(int object_kind, std::uint32_t index) noexcept {
   worker_.for_each_host([&](Host& host) {

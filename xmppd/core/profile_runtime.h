@@ -1,5 +1,5 @@
-// ProfileRuntime: what one worker holds for one profile: the module instances, the hook chains, the iq
-// handlers, the advertised features.
+// ProfileRuntime: what one worker holds for one profile: the module instances, the hook chains, the
+// iq handlers, the advertised features.
 //
 // Thread-safety: its worker only (constructed before the worker runs).
 #pragma once

@@ -24,7 +24,8 @@ struct RoutedStanza final : xmpp::net::Mail {
   static void deliver(Mail* mail, bool run) {
     std::unique_ptr<RoutedStanza> self(static_cast<RoutedStanza*>(mail));
     if (!run) return;
-    // The host may have gone while the stanza was on its way; the router of this worker decides again.
+    // The host may have gone while the stanza was on its way; the router of this worker decides
+    // again.
     self->worker.router().route(std::move(self->stanza));
   }
   Worker& worker;
@@ -73,8 +74,7 @@ void Router::route(Stanza stanza) {
   if (owner == worker_.index()) {
     deliver_here(std::move(stanza), *host);
   } else {
-    worker_.outbox().add(owner,
-                         new RoutedStanza(worker_.server().worker(owner), std::move(stanza)));
+    worker_.send_mail(owner, new RoutedStanza(worker_.server().worker(owner), std::move(stanza)));
   }
 }
 
@@ -180,8 +180,8 @@ void Router::to_account(Stanza stanza, Account& account) {
   switch (account.host_.profile_.hooks().fire(hook)) {
     case Verdict::pass:
       if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {
-        auto target = stanza.from().bare_equals(account.jid()) ? Target::own_account
-                                                                : Target::account;
+        auto target =
+            stanza.from().bare_equals(account.jid()) ? Target::own_account : Target::account;
         if (answer_iq(stanza, account.host_, target, &account)) return;
       }
       if (stanza.is_message() || (stanza.is_iq() && stanza.is_request())) {

@@ -1,5 +1,5 @@
-// Router: where a stanza goes. Host -> owner -> hooks -> sessions; bounces by the rules of RFC 6120 8 and
-// RFC 6121 8.
+// Router: where a stanza goes. Host -> owner -> hooks -> sessions; bounces by the rules of RFC 6120
+// 8 and RFC 6121 8.
 //
 // Thread-safety: its worker only.
 #pragma once
@@ -34,7 +34,8 @@ class Router {
   // A request that came before authentication; `reply` gets the answer (which may come later).
   bool answer_unauthenticated(IqCall call, std::function<void(xmpp::Stanza)> reply);
 
-  // Stanzas for the worker that owns `to` wait above the mailbox limit: the feeding link shall pause.
+  // Stanzas for the worker that owns `to` wait above the mailbox limit: the feeding link shall
+  // pause.
   [[nodiscard]] bool is_congested(const xmpp::Jid& to) const noexcept;
 
  private:

@@ -71,9 +71,15 @@ void Scope::timer(xmpp::Duration delay, std::function<xmpp::Duration()> call) {
   reactor().timers().set(*timer, reactor().now() + delay);
 }
 
-xmpp::net::Reactor& Scope::reactor() noexcept { return runtime_.worker().reactor(); }
-xmpp::Rng& Scope::rng() noexcept { return runtime_.worker().rng(); }
-Storage& Scope::storage() noexcept { return runtime_.worker().server().storage(); }
+xmpp::net::Reactor& Scope::reactor() noexcept {
+  return runtime_.worker().reactor();
+}
+xmpp::Rng& Scope::rng() noexcept {
+  return runtime_.worker().rng();
+}
+Storage& Scope::storage() noexcept {
+  return runtime_.worker().server().storage();
+}
 
 bool Scope::offload(std::function<void()> work, std::function<void()> done) {
   return runtime_.worker().server().offload().submit(std::move(work), reactor(), std::move(done));
@@ -86,11 +92,14 @@ xmpp::xml::Element Scope::payload_of(const IqCall& call) {
 
 IqReply Scope::malformed(const xmpp::xml::DecodeError& error) {
   using Kind = xmpp::xml::DecodeError::Kind;
-  return IqReply::error(xmpp::StanzaError(
-      xmpp::StanzaCondition::bad_request,
-      std::string(error.kind == Kind::missing ? "missing: " : "invalid: ") + std::string(error.name)));
+  return IqReply::error(
+      xmpp::StanzaError(xmpp::StanzaCondition::bad_request,
+                        std::string(error.kind == Kind::missing ? "missing: " : "invalid: ") +
+                            std::string(error.name)));
 }
 
-xmpp::Task<IqReply> Scope::fail_later(IqReply reply) { co_return reply; }
+xmpp::Task<IqReply> Scope::fail_later(IqReply reply) {
+  co_return reply;
+}
 
 }  // namespace xmppd

@@ -58,8 +58,8 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
     if (!context) throw std::runtime_error("TLS: " + context.error().text);
     tls_context_ = std::move(*context);
   }
-  offload_ = std::make_unique<xmpp::net::Offload>(
-      environment_.has_threads() ? kOffloadThreads : 0U, config_.limits.offload_queue);
+  offload_ = std::make_unique<xmpp::net::Offload>(environment_.has_threads() ? kOffloadThreads : 0U,
+                                                  config_.limits.offload_queue);
   for (const auto& host : config_.hosts) common_hashes_[host.name] = 0;
   refresh_common_hashes();
   for (std::size_t i = 0; i < worker_count_; ++i) {
@@ -76,6 +76,7 @@ Server::~Server() {
   offload_.reset();
   if (storage_) storage_->stop();
   listeners_.reset();
+  for (auto& worker : workers_) worker->drop_links();
   workers_.clear();
   storage_.reset();
   if (lock_fd_ >= 0) ::close(lock_fd_);
@@ -137,9 +138,9 @@ void Server::start() {
   for (auto& worker : workers_) worker->start_thread();
   control_->start();
   for (const auto& shown : certificates_->shown()) {
-    xmpp::log::info(kLog, "certificate",
-                    {kv("host", shown.host), kv("file", shown.file.string()),
-                     kv("sha256", shown.fingerprint)});
+    xmpp::log::info(
+        kLog, "certificate",
+        {kv("host", shown.host), kv("file", shown.file.string()), kv("sha256", shown.fingerprint)});
   }
 }
 
@@ -170,7 +171,8 @@ void Server::reload_certificates() {
     certificates_ = std::move(fresh);
     xmpp::log::info(kLog, "certificates reloaded");
   } catch (const std::exception& error) {
-    xmpp::log::error(kLog, "certificates not reloaded, the old ones stay: mend the file and try again",
+    xmpp::log::error(kLog,
+                     "certificates not reloaded, the old ones stay: mend the file and try again",
                      {kv("why", error.what())});
   }
 }
@@ -211,8 +213,7 @@ void Server::refresh_common_hashes() {
 void Server::admit(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
                    const std::shared_ptr<const Entrance>& entrance) {
   const auto key = AddressTable::key_of(channel->peer_address());
-  const bool is_full =
-      limits().connections != 0 && connection_count() >= limits().connections;
+  const bool is_full = limits().connections != 0 && connection_count() >= limits().connections;
   if (is_full || !addresses_.try_add(key, limits().connections_per_address)) {
     xmpp::log::info(kLog, "connection refused: too many",
                     {kv("address", channel->peer_address()), kv("all", is_full)});

@@ -1,9 +1,11 @@
 // Server: constructs everything in order, and takes it down again.
 //
-// Order of construction: storage, secrets, certificates, workers, modules, listeners, control socket,
-// threads. Shared by the workers are only constants, atomics, and objects that are thread-safe themselves.
+// Order of construction: storage, secrets, certificates, workers, modules, listeners, control
+// socket, threads. Shared by the workers are only constants, atomics, and objects that are
+// thread-safe themselves.
 //
-// Thread-safety: start(), drain() and the destructor by one thread (main); the accessors any thread.
+// Thread-safety: start(), drain() and the destructor by one thread (main); the accessors any
+// thread.
 #pragma once
 
 #include <atomic>
@@ -45,8 +47,8 @@ class XMPPD_API Server {
   void start();
   // "c2s=127.0.0.1:5222 ... control=PATH", once started.
   [[nodiscard]] std::string ready_summary() const;
-  // Stops accepting, tells every client <system-shutdown/>, waits until all are gone or the drain timeout
-  // has passed. `is_impatient` is asked now and then: true ends the wait.
+  // Stops accepting, tells every client <system-shutdown/>, waits until all are gone or the drain
+  // timeout has passed. `is_impatient` is asked now and then: true ends the wait.
   void drain(const std::function<bool()>& is_impatient);
   // Re-reads certificates; an unusable one is reported and the old one stays.
   void reload_certificates();

@@ -13,7 +13,9 @@ Session::Session(Account& account, xmpp::Jid full_jid, Link& link)
 
 Session::~Session() = default;
 
-ConnectionInfo Session::connection() const { return link_->connection(); }
+ConnectionInfo Session::connection() const {
+  return link_->connection();
+}
 
 void Session::receive(Stanza stanza) {
   auto& router = account_.host_.worker_.router();
@@ -68,6 +70,8 @@ void Session::deliver(Stanza stanza) {
   }
 }
 
-void Session::close(xmpp::StreamError error) { link_->fail(std::move(error)); }
+void Session::close(xmpp::StreamError error) {
+  link_->fail(std::move(error));
+}
 
 }  // namespace xmppd

@@ -14,19 +14,15 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
       poller_(environment.make_poller()),
       rng_(environment.make_rng()),
       reactor_(*poller_, environment.clock()),
-      outbox_(server.worker_count()),
+      outboxes_(server.worker_count()),
       router_(*this),
-      read_buffer_(kBufferBytes),
       plain_buffer_(kBufferBytes) {
   reactor_.at_end_of_turn([this] { end_of_turn(); });
 }
 
 Worker::~Worker() {
   stop_and_join();
-  // Links first: their sessions fire Unbound, which modules still answer.
-  for (auto& link : links_) link->drop();
-  links_.clear();
-  buried_.clear();
+  drop_links();
   accounts_.clear();
   for (auto& [name, profile] : profiles_) profile->detach_all();
 }
@@ -38,8 +34,8 @@ void Worker::configure(const Config& config) {
   for (const HostConfig& host : config.hosts) {
     auto profile = profiles_.find(host.profile);
     XMPP_ASSERT(profile != profiles_.end());  // the configuration was validated
-    hosts_[host.name] = std::make_unique<Host>(
-        *this, *profile->second, xmpp::Jid::from_prepared(host.name), host.admins);
+    hosts_[host.name] = std::make_unique<Host>(*this, *profile->second,
+                                               xmpp::Jid::from_prepared(host.name), host.admins);
   }
 }
 
@@ -51,6 +47,11 @@ void Worker::stop_and_join() {
   if (!thread_.joinable()) return;
   reactor_.stop();
   thread_.join();
+}
+
+void Worker::drop_links() {
+  while (!links_.empty()) links_.back()->drop();
+  buried_.clear();
 }
 
 Host* Worker::find_host(std::string_view domain) noexcept {
@@ -88,13 +89,17 @@ std::unique_ptr<Link> Worker::release(Link& link) noexcept {
   return taken;
 }
 
-void Worker::bury(Link& link) noexcept { buried_.push_back(release(link)); }
+void Worker::bury(Link& link) noexcept {
+  buried_.push_back(release(link));
+}
 
 void Worker::end_of_turn() {
   buried_.clear();
-  outbox_.publish([this](std::size_t to) -> xmpp::net::Reactor& {
-    return server_.worker(to).reactor();
-  });
+  for (std::size_t to = 0; to < outboxes_.size(); ++to) {
+    outboxes_[to].publish([&](auto* newest, auto* oldest, std::size_t count) {
+      server_.worker(to).reactor().post_chain(newest, oldest, count);
+    });
+  }
 }
 
 }  // namespace xmppd

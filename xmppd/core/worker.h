@@ -1,10 +1,9 @@
-// Worker: a thread with an event loop that owns accounts and links. Everything in it is its own; others
-// send it mail.
+// Worker: a thread with an event loop that owns accounts and links. Everything in it is its own;
+// others send it mail.
 //
-// Thread-safety: call(), index() and the load figures any thread; everything else the worker's thread, or
-// any single thread while the worker does not run.
-// Invariants: (1) a link is in links_ of exactly one worker, or in one mail. (2) A link is destroyed only at
-// the end of a turn.
+// Thread-safety: call(), index() and the load figures any thread; everything else the worker's
+// thread, or any single thread while the worker does not run. Invariants: (1) a link is in links_
+// of exactly one worker, or in one mail. (2) A link is destroyed only at the end of a turn.
 #pragma once
 
 #include <atomic>
@@ -21,7 +20,6 @@
 #include "core/account_table.h"
 #include "core/config.h"
 #include "core/environment.h"
-#include "core/outbox.h"
 #include "core/profile_runtime.h"
 #include "core/router.h"
 #include "xmpp/base/hash.h"
@@ -44,6 +42,9 @@ class Worker {
   // Makes the profiles and hosts of `config`; modules are attached by the module manager.
   void configure(const Config& config);
   void start_thread();
+  // Drops all links; their sessions still fire Unbound. REQUIRES: no worker's thread runs, all
+  // workers exist.
+  void drop_links();
   // Ends the thread; links and accounts are destroyed by the destructor.
   void stop_and_join();
 
@@ -53,7 +54,10 @@ class Worker {
   [[nodiscard]] xmpp::Rng& rng() noexcept { return *rng_; }
   [[nodiscard]] AccountTable& accounts() noexcept { return accounts_; }
   [[nodiscard]] Router& router() noexcept { return router_; }
-  [[nodiscard]] Outbox& outbox() noexcept { return outbox_; }
+  // Mail for another worker, published at the end of this turn.
+  void send_mail(std::size_t destination, xmpp::net::Mail* mail) noexcept {
+    outboxes_[destination].add(mail);
+  }
 
   // nullptr: not a domain of this server.
   [[nodiscard]] Host* find_host(std::string_view domain) noexcept;
@@ -88,8 +92,7 @@ class Worker {
     reactor_.call(std::forward<F>(function));
   }
 
-  // Scratch memory for reading and for decrypted text; contents last until the next read.
-  [[nodiscard]] std::span<char> read_buffer() noexcept { return read_buffer_; }
+  // Scratch memory for decrypted text; contents last until the next read.
   [[nodiscard]] std::span<char> plain_buffer() noexcept { return plain_buffer_; }
 
   // Bound sessions; for any thread.
@@ -97,9 +100,9 @@ class Worker {
     return session_count_.load(std::memory_order_relaxed);
   }
   void count_session(int change) noexcept {
-    session_count_.store(session_count_.load(std::memory_order_relaxed) +
-                             static_cast<std::size_t>(change),
-                         std::memory_order_relaxed);
+    session_count_.store(
+        session_count_.load(std::memory_order_relaxed) + static_cast<std::size_t>(change),
+        std::memory_order_relaxed);
   }
 
  private:
@@ -110,9 +113,8 @@ class Worker {
   std::unique_ptr<xmpp::net::Poller> poller_;
   std::unique_ptr<xmpp::Rng> rng_;
   xmpp::net::Reactor reactor_;
-  Outbox outbox_;
+  std::vector<xmpp::net::Outbox> outboxes_;  // by destination
   Router router_;
-  std::vector<char> read_buffer_;
   std::vector<char> plain_buffer_;
   std::map<std::string, std::unique_ptr<ProfileRuntime>, std::less<>> profiles_;
   std::unordered_map<std::string, std::unique_ptr<Host>, xmpp::KeyedHash, std::equal_to<>> hosts_;

@@ -1,6 +1,6 @@
 // RFC 6121 partial: no subscriptions yet, presence reaches own sessions and directed targets
-// Keeps each session's presence, tells the account's other sessions, and remembers directed presence so that
-// whoever saw a session come also sees it go (RFC 6121 4).
+// Keeps each session's presence, tells the account's other sessions, and remembers directed
+// presence so that whoever saw a session come also sees it go (RFC 6121 4).
 #include <algorithm>
 #include <charconv>
 #include <vector>
@@ -43,7 +43,8 @@ class Presence final : public Module {
     scope.on<FromSession>(Stage::deliver, [this](FromSession& hook) { return on_sent(hook); });
     scope.on<ToAccount>(Stage::deliver, [](ToAccount& hook) { return deliver(hook); });
     scope.on<Available>(Stage::deliver, [](Available& hook) { return on_available(hook); });
-    scope.on<Unavailable>(Stage::deliver, [this](Unavailable& hook) { return on_unavailable(hook); });
+    scope.on<Unavailable>(Stage::deliver,
+                          [this](Unavailable& hook) { return on_unavailable(hook); });
     scope.on<Unbound>(Stage::deliver, [this](Unbound& hook) { return on_unbound(hook); });
   }
 
@@ -54,7 +55,8 @@ class Presence final : public Module {
     switch (hook.stanza.type()) {
       case StanzaType::available: {
         auto priority = priority_of(hook.stanza);
-        if (!priority) return hook.bounce({StanzaCondition::bad_request, "priority is -128 to 127"});
+        if (!priority)
+          return hook.bounce({StanzaCondition::bad_request, "priority is -128 to 127"});
         hook.from.set_presence(hook.stanza, *priority);
         return Verdict::handled;
       }
@@ -149,6 +151,7 @@ class Presence final : public Module {
 
   SessionSlot<Directed> directed_;
 };
-XMPPD_MODULE(Presence, {.name = "presence", .xep = "RFC 6121", .summary = "Keeps and tells presence"});
+XMPPD_MODULE(Presence,
+             {.name = "presence", .xep = "RFC 6121", .summary = "Keeps and tells presence"});
 
 }  // namespace xmppd::mod::presence

@@ -22,10 +22,9 @@ class Registration final : public Module {
   void attach(Scope& scope) override {
     scope_ = &scope;
     scope.feature(xmpp::ns::register_);
-    scope.on_iq<Register>(Target::host | Target::own_account,
-                          [this](IqCall& call, Register query) {
-                            return manage(call, std::move(query));
-                          });
+    scope.on_iq<Register>(Target::host | Target::own_account, [this](IqCall& call, Register query) {
+      return manage(call, std::move(query));
+    });
     if (*allow_ == "none") return;
     scope.stream_feature("<register xmlns='http://jabber.org/features/iq-register'/>", false);
     scope.admit_before_authentication(xmpp::ns::register_);

@@ -12,7 +12,8 @@ class Version final : public Module {
     scope.feature(xmpp::ns::version);
     scope.on_iq<xmpp::xep::SoftwareVersion>(
         Target::host, IqKind::get, [this](IqCall&, const xmpp::xep::SoftwareVersion&) {
-          xmpp::xep::SoftwareVersion answer{.name = "xmppd", .version = std::string(server_version())};
+          xmpp::xep::SoftwareVersion answer{.name = "xmppd",
+                                            .version = std::string(server_version())};
           if (*show_os_) answer.os = "Linux";
           return IqReply::with(answer);
         });

@@ -1,6 +1,6 @@
-// Administration commands as data: one descriptor from which the control socket, xmppctl's command line
-// and, later, ad-hoc commands (XEP-0050, XEP-0133) are derived; and the neutral values that commands
-// take and give, so that no command knows of JSON or forms.
+// Administration commands as data: one descriptor from which the control socket, xmppctl's command
+// line and, later, ad-hoc commands (XEP-0050, XEP-0133) are derived; and the neutral values that
+// commands take and give, so that no command knows of JSON or forms.
 //
 // Thread-safety: plain data. Invariant: texts in a CommandValue are valid UTF-8.
 #pragma once
@@ -73,16 +73,15 @@ struct CommandValue {
   using Object = std::vector<std::pair<std::string, CommandValue>>;
 
   CommandValue() = default;
-  CommandValue(bool v) : value(v) {}                            // NOLINT(google-explicit-constructor)
-  CommandValue(std::int64_t v) : value(v) {}                    // NOLINT(google-explicit-constructor)
-  CommandValue(std::string v) : value(std::move(v)) {}          // NOLINT(google-explicit-constructor)
-  CommandValue(std::string_view v) : value(std::string(v)) {}   // NOLINT(google-explicit-constructor)
-  CommandValue(const char* v) : value(std::string(v)) {}        // NOLINT(google-explicit-constructor)
-  CommandValue(List v) : value(std::move(v)) {}                 // NOLINT(google-explicit-constructor)
-  CommandValue(Object v) : value(std::move(v)) {}               // NOLINT(google-explicit-constructor)
-  [[nodiscard]] static CommandValue count(std::size_t n) {
-    return static_cast<std::int64_t>(n);
-  }
+  CommandValue(bool v) : value(v) {}                    // NOLINT(google-explicit-constructor)
+  CommandValue(std::int64_t v) : value(v) {}            // NOLINT(google-explicit-constructor)
+  CommandValue(std::string v) : value(std::move(v)) {}  // NOLINT(google-explicit-constructor)
+  CommandValue(std::string_view v)
+      : value(std::string(v)) {}                          // NOLINT(google-explicit-constructor)
+  CommandValue(const char* v) : value(std::string(v)) {}  // NOLINT(google-explicit-constructor)
+  CommandValue(List v) : value(std::move(v)) {}           // NOLINT(google-explicit-constructor)
+  CommandValue(Object v) : value(std::move(v)) {}         // NOLINT(google-explicit-constructor)
+  [[nodiscard]] static CommandValue count(std::size_t n) { return static_cast<std::int64_t>(n); }
 
   std::variant<std::monostate, bool, std::int64_t, std::string, List, Object> value;
   friend bool operator==(const CommandValue&, const CommandValue&) = default;
@@ -95,15 +94,16 @@ struct CommandError {
 };
 using CommandResult = xmpp::Result<CommandValue, CommandError>;
 
-// The arguments of a call, checked against the descriptor: required ones are there, types are right.
+// The arguments of a call, checked against the descriptor: required ones are there, types are
+// right.
 class CommandArguments {
  public:
   using Value = std::variant<bool, std::int64_t, std::string, xmpp::Jid, xmpp::Secret>;
 
   void set(std::string_view name, Value value) { values_.emplace_back(name, std::move(value)); }
 
-  // nullptr: not given. T is what the argument's type says: std::string for text, std::int64_t, bool,
-  // xmpp::Jid for jid, bare_jid and host, xmpp::Secret for new_password.
+  // nullptr: not given. T is what the argument's type says: std::string for text, std::int64_t,
+  // bool, xmpp::Jid for jid, bare_jid and host, xmpp::Secret for new_password.
   template <typename T>
   [[nodiscard]] const T* find(std::string_view name) const noexcept {
     for (const auto& [known, value] : values_) {

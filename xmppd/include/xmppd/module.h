@@ -58,8 +58,8 @@ class XMPPD_API Module {
   Module& operator=(const Module&) = delete;
   virtual ~Module() = default;
 
-  // Registers everything with `scope`. Options have their values. The scope is destroyed before the module,
-  // so that no registered function can outlive what it refers to.
+  // Registers everything with `scope`. Options have their values. The scope is destroyed before the
+  // module, so that no registered function can outlive what it refers to.
   virtual void attach(Scope& scope) = 0;
 
   [[nodiscard]] const std::vector<OptionBase*>& options() const noexcept { return options_; }
@@ -176,8 +176,8 @@ class XMPPD_API Scope {
   [[nodiscard]] xmpp::Rng& rng() noexcept;
   [[nodiscard]] Storage& storage() noexcept;
   [[nodiscard]] const xmpp::log::Context& log_context() const noexcept { return log_context_; }
-  // Runs `work` on an offload thread (it must not touch the worker's objects) and then `done` here. False:
-  // too many jobs wait, neither will run.
+  // Runs `work` on an offload thread (it must not touch the worker's objects) and then `done` here.
+  // False: too many jobs wait, neither will run.
   [[nodiscard]] bool offload(std::function<void()> work, std::function<void()> done);
 
   [[nodiscard]] std::string_view module_name() const noexcept { return module_; }

@@ -54,7 +54,8 @@ class XMPPD_API Session {
 
   // Delivers a stanza to this session's client, through ToSession.
   void deliver(xmpp::Stanza stanza);
-  // A stanza from this session's client, `from` stamped: FromSession, then SentByAccount, then the router.
+  // A stanza from this session's client, `from` stamped: FromSession, then SentByAccount, then the
+  // router.
   void receive(xmpp::Stanza stanza);
   // Ends the stream with an error.
   void close(xmpp::StreamError error);
