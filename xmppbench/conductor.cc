@@ -94,7 +94,12 @@ class Conductor {
     after_ = sample(true);
     online_at_end_ = swarm_.counters().online.load();
     stop_swarm();
-    return make_result();
+    RunResult result = make_result();
+    if (options_.command == Command::chat && result.counts.sent == 0 && !was_interrupted_) {
+      return Err(Failure{Exit::failed, "no pair of neighbours was online, nothing was sent: " +
+                                           swarm_.first_failure()});
+    }
+    return result;
   }
 
  private:

@@ -26,6 +26,17 @@ std::string_view advise_stream(const xmpp::ClientFailure& failure) {
   }
 }
 
+std::string_view advise_tls(const xmpp::ClientFailure& failure) {
+  // OpenSSL's words for bytes that are no TLS.
+  if (failure.text.find("wrong version number") != std::string::npos) {
+    return "this port does not speak TLS at once: try --tls starttls";
+  }
+  if (failure.text.find("certificate") != std::string::npos) {
+    return "trust it with --ca FILE, or do not verify: --insecure";
+  }
+  return "does the server offer TLS there? without it: --tls none";
+}
+
 std::string_view advise_sasl(const xmpp::ClientFailure& failure) {
   if (!failure.sasl) return "does the server offer --sasl over this --tls?";
   switch (*failure.sasl) {
@@ -48,8 +59,7 @@ std::string_view advise(const xmpp::ClientFailure& failure) {
     case Stage::connect:
       return "is the server running there? check --target";
     case Stage::tls:
-      return "for a certificate that is not trusted --ca FILE or --insecure; without TLS --tls "
-             "none";
+      return advise_tls(failure);
     case Stage::stream:
       return advise_stream(failure);
     case Stage::sasl:

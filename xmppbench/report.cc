@@ -143,6 +143,10 @@ void print_chat(std::ostream& out, const RunResult& result) {
     print_row(out, "schedule slip",
               "p99 " + format_us(static_cast<double>(counts.slip_us.value_at(99))) + "   max " +
                   format_us(static_cast<double>(counts.slip_us.max())) + " (our own delay)");
+    if (counts.slip_us.value_at(99) * 2 > counts.latency_us.value_at(99)) {
+      out << "    note: much of the p99 is the generator's own delay: a busy machine, or more "
+             "--reactors\n";
+    }
   }
 }
 

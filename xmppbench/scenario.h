@@ -71,7 +71,10 @@ class Scenario {
   virtual void begin(const Phases& phases) { phases_ = phases; }
   // The user pressed ^C: measuring ends now.
   virtual void end_early(xmpp::Instant now, xmpp::Instant drain_end);
-  virtual xmpp::Instant on_turn(xmpp::Instant /*now*/) { return xmpp::kNever; }
+  // Returns when to be called again at the latest. By default for the end of measuring only.
+  virtual xmpp::Instant on_turn(xmpp::Instant now) {
+    return now < phases_.measure_end ? phases_.measure_end : xmpp::kNever;
+  }
   virtual void on_stanza(User& /*user*/, const xmpp::Stanza& /*stanza*/) {}
   // After begin() only.
   virtual void on_online(User& /*user*/) {}

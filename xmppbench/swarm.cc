@@ -174,6 +174,9 @@ void Shard::make_client(User& user) {
   client.verify_certificate = !options_.insecure;
   client.ca_file = options_.ca_file;
   client.mechanism = options_.sasl;
+  // Only if asked for by name: servers that offer -PLUS without saying for which binding
+  // (ejabberd 23.01 means tls-unique under TLS 1.3, too) could not be measured by default.
+  client.channel_binding = options_.sasl.ends_with("-PLUS");
   client.plain_without_tls = options_.tls == xmpp::ClientOptions::Tls::none;
   client.pause_before_authentication = options_.registers;
   if (!options_.source_addresses.empty()) {

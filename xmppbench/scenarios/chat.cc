@@ -22,6 +22,7 @@ namespace xmppbench {
 namespace {
 
 using xmpp::Instant;
+using xmpp::kNever;
 using xmpp::Stanza;
 
 constexpr xmpp::xml::Name kBody{xmpp::ns::client, "body"};
@@ -53,20 +54,12 @@ class ChatScenario final : public Scenario {
   }
 
   Instant on_turn(Instant now) override {
-    if (!has_begun() || now < phases().start || order_.empty()) return phases().start;
-    if (now >= phases().measure_end) return phases().drain_end;
-    if (!loop_) {
-      if (!is_started_) start_closed_loop(now);
-      return phases().measure_end;
-    }
-    while (loop_->next() <= now && loop_->next() < phases().measure_end) {
-      const Instant intended = loop_->next();
-      if (phases().is_measured(intended)) result_.slip_us.record((now - intended).count());
-      send(sides_[order_[turn_]], intended);
-      if (++turn_ == order_.size()) turn_ = 0;
-      loop_->advance();
-    }
-    return std::min(loop_->next(), phases().measure_end);
+    if (now < phases().start) return phases().start;
+    // Also when we are late for the end: what was meant to be sent is sent.
+    if (loop_) send_due(now);
+    if (now >= phases().measure_end) return now < phases().drain_end ? phases().drain_end : kNever;
+    if (!loop_ && !is_started_) start_closed_loop(now);
+    return loop_ ? std::min(loop_->next(), phases().measure_end) : phases().measure_end;
   }
 
   void on_stanza(User& user, const Stanza& stanza) override {
@@ -119,6 +112,17 @@ class ChatScenario final : public Scenario {
     // So that neighbours' messages do not follow each other on the server.
     std::mt19937_64 random(options_.seed + shard_.index());
     if (loop_ || options_.rate > 0) std::shuffle(order_.begin(), order_.end(), random);
+  }
+
+  void send_due(Instant now) {
+    if (order_.empty()) return;
+    while (loop_->next() <= now && loop_->next() < phases().measure_end) {
+      const Instant intended = loop_->next();
+      if (phases().is_measured(intended)) result_.slip_us.record((now - intended).count());
+      send(sides_[order_[turn_]], intended);
+      if (++turn_ == order_.size()) turn_ = 0;
+      loop_->advance();
+    }
   }
 
   void start_closed_loop(Instant now) {

@@ -22,10 +22,6 @@ class LoginScenario final : public Scenario {
     }
   }
 
-  xmpp::Instant on_turn(xmpp::Instant /*now*/) override {
-    return has_begun() ? phases().measure_end : xmpp::kNever;
-  }
-
   void on_online(User& user) override {
     const xmpp::Instant now = shard_.clock().now();
     if (phases().is_measured(user.login_at)) result_.logins.record(user.login_at, now);
