@@ -1,0 +1,74 @@
+// Client: one connection to the server's control socket, and the catalogue of commands as read from
+// it.
+//
+// The protocol is docs/control.md's: JSON lines, one answer per request.
+//
+// Thread-safety: one thread. Blocking.
+#pragma once
+
+#include <Poco/Dynamic/Var.h>
+#include <Poco/JSON/Object.h>
+#include <Poco/Net/StreamSocket.h>
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "xmpp/base/result.h"
+
+namespace xmppctl {
+
+// The server did not answer, or not in the protocol.
+struct Unreachable {
+  std::string text;  // with what to do
+};
+// The server answered with an error.
+struct Refused {
+  std::string code;
+  std::string text;
+};
+using Failure = std::variant<Unreachable, Refused>;
+
+struct Argument {
+  std::string name;
+  std::string type;  // "text", "integer", "boolean", "jid", "bare-jid", "host", "new-password"
+  std::string help;
+  bool is_required = false;
+  bool is_option = false;
+};
+struct Command {
+  std::string full_name;  // "user.add"
+  std::string group;      // empty: a command of its own, like `status`
+  std::string name;
+  std::string help;
+  bool ends_server = false;
+  std::vector<Argument> arguments;
+};
+using Catalogue = std::vector<Command>;
+
+// An error if the answer is none of this protocol.
+[[nodiscard]] xmpp::Result<Catalogue, Unreachable> parse_catalogue(const Poco::Dynamic::Var& from);
+
+class Client {
+ public:
+  [[nodiscard]] static xmpp::Result<Client, Unreachable> connect(const std::string& path);
+  Client(Client&& other) noexcept;
+  Client& operator=(Client&&) = delete;
+  ~Client();
+
+  [[nodiscard]] xmpp::Result<Poco::Dynamic::Var, Failure> request(
+      const std::string& command, const Poco::JSON::Object::Ptr& args);
+  // Waits until the server's process has ended.
+  void wait_for_exit();
+
+ private:
+  Client(Poco::Net::StreamSocket socket, std::string path);
+  [[nodiscard]] bool read_line(std::string& line);
+
+  Poco::Net::StreamSocket socket_;
+  std::string path_;
+  int process_ = -1;  // pidfd of the server; -1 if it could not be had
+  int next_id_ = 1;
+};
+
+}  // namespace xmppctl

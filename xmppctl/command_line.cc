@@ -1,0 +1,340 @@
+#include "command_line.h"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+#include <sstream>
+
+#include "render.h"
+
+namespace xmppctl {
+namespace {
+
+constexpr const char* kDescription = "xmppctl - administers a running xmppd";
+constexpr const char* kFooter =
+    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reachable";
+
+// Where CLI11 puts the values of one command.
+struct Values {
+  const Command* command = nullptr;
+  CLI::App* app = nullptr;
+  std::map<std::string, std::string> texts;
+  std::map<std::string, bool> flags;
+  std::map<std::string, std::int64_t> numbers;
+  bool is_password_on_stdin = false;
+};
+
+struct Line {
+  CLI::App app{kDescription, "xmppctl"};
+  std::string socket;
+  bool is_json = false;
+  std::string shell;
+  CLI::App* completion = nullptr;
+  std::vector<std::unique_ptr<Values>> commands;
+};
+
+void add_argument(Values& values, const Argument& argument) {
+  CLI::App& app = *values.app;
+  const std::string name = argument.is_option ? "--" + argument.name : argument.name;
+  CLI::Option* option = nullptr;
+  if (argument.type == "boolean") {
+    app.add_flag("--" + argument.name, values.flags[argument.name], argument.help);
+    return;
+  }
+  if (argument.type == "integer") {
+    option = app.add_option(name, values.numbers[argument.name], argument.help)->type_name("N");
+  } else {
+    option = app.add_option(name, values.texts[argument.name], argument.help);
+    option->type_name(argument.type == "text" || argument.type == "new-password" ? "TEXT" : "JID");
+    if (argument.type == "host") option->type_name("HOST");
+  }
+  if (argument.type == "new-password") {
+    auto* flag = app.add_flag("--" + argument.name + "-stdin", values.is_password_on_stdin,
+                              "Read it from standard input (the first line)");
+    flag->excludes(option);
+  } else if (argument.is_required) {
+    option->required();
+  }
+}
+
+std::unique_ptr<Line> make_line(const Catalogue& catalogue) {
+  auto line = std::make_unique<Line>();
+  CLI::App& app = line->app;
+  app.fallthrough();
+  app.require_subcommand(1);
+  app.footer(kFooter);
+  app.add_option("--socket", line->socket,
+                 "Control socket of the server (else $XMPPCTL_SOCKET, /run/xmppd/control.sock, "
+                 "./xmppd-data/control.sock)")
+      ->type_name("PATH");
+  app.add_flag("--json", line->is_json, "Print JSON");
+  app.add_flag_callback(
+      "--version", [] {}, "Print the version");
+  std::map<std::string, CLI::App*> groups;
+  for (const auto& command : catalogue) {
+    CLI::App* parent = &app;
+    if (!command.group.empty()) {
+      auto& group = groups[command.group];
+      if (group == nullptr) {
+        group = app.add_subcommand(command.group);
+        group->require_subcommand(1);
+        std::string names;
+        for (const auto& other : catalogue) {
+          if (other.group == command.group) names += (names.empty() ? "" : ", ") + other.name;
+        }
+        group->description(names);
+      }
+      parent = group;
+    }
+    auto& values = *line->commands.emplace_back(std::make_unique<Values>());
+    values.command = &command;
+    values.app = parent->add_subcommand(command.name, command.help);
+    for (const auto& argument : command.arguments) add_argument(values, argument);
+  }
+  line->completion = app.add_subcommand("completion", "Print a completion script for a shell");
+  line->completion->add_option("shell", line->shell, "bash")
+      ->required()
+      ->check(CLI::IsMember({"bash"}));
+  return line;
+}
+
+// Options that are followed by a value.
+std::set<std::string> options_with_value(const Catalogue& catalogue) {
+  std::set<std::string> names = {"--socket"};
+  for (const auto& command : catalogue) {
+    for (const auto& argument : command.arguments) {
+      if (argument.is_option && argument.type != "boolean") names.insert("--" + argument.name);
+    }
+  }
+  return names;
+}
+
+struct Sorted {
+  std::vector<std::string> words;    // neither options nor their values, in order
+  std::vector<std::string> options;  // with their values
+  bool has_mark = false;             // "--" was given
+};
+
+Sorted sort_arguments(const std::vector<std::string>& arguments,
+                      const std::set<std::string>& with_value) {
+  Sorted sorted;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const auto& argument = arguments[i];
+    if (argument == "--" && !sorted.has_mark) {
+      sorted.has_mark = true;
+    } else if (sorted.has_mark || argument.size() < 2 || argument.front() != '-') {
+      sorted.words.push_back(argument);
+    } else {
+      sorted.options.push_back(argument);
+      if (with_value.contains(argument) && i + 1 < arguments.size()) {
+        // As one argument, so that a value that looks like an option stays a value.
+        sorted.options.back() += '=' + arguments[++i];
+      }
+    }
+  }
+  return sorted;
+}
+
+std::string did_you_mean(const std::string& name, const std::vector<std::string>& known) {
+  const auto found = nearest(name, known);
+  return found ? "; did you mean " + *found + "?" : std::string();
+}
+
+// Complains about a command that does not exist; empty: it does, or none is given.
+std::string check_words(const std::vector<std::string>& words, const Catalogue& catalogue) {
+  if (words.empty() || words[0] == "completion") return {};
+  std::vector<std::string> first = {"completion"};
+  std::vector<std::string> second;
+  bool is_whole = false;
+  for (const auto& command : catalogue) {
+    is_whole = is_whole || (command.group.empty() && command.name == words[0]);
+    first.push_back(command.group.empty() ? command.name : command.group);
+    if (command.group == words[0]) second.push_back(command.name);
+  }
+  if (is_whole) return {};
+  if (second.empty()) return "no command " + printable(words[0]) + did_you_mean(words[0], first);
+  if (words.size() < 2 || std::find(second.begin(), second.end(), words[1]) != second.end()) {
+    return {};
+  }
+  return "no command " + words[0] + ' ' + printable(words[1]) + did_you_mean(words[1], second);
+}
+
+Invocation invocation_of(const Values& values) {
+  Invocation invocation{.command = *values.command,
+                        .args = new Poco::JSON::Object,
+                        .password_argument = {},
+                        .is_password_on_stdin = values.is_password_on_stdin};
+  for (const auto& argument : values.command->arguments) {
+    const auto& name = argument.name;
+    const bool is_named = argument.is_option || argument.type == "boolean";
+    const bool is_given = values.app->count(is_named ? "--" + name : name) != 0;
+    if (!is_given) {
+      if (argument.type == "new-password" &&
+          (argument.is_required || values.is_password_on_stdin)) {
+        invocation.password_argument = name;
+      }
+    } else if (argument.type == "boolean") {
+      invocation.args->set(name, values.flags.at(name));
+    } else if (argument.type == "integer") {
+      invocation.args->set(name, static_cast<Poco::Int64>(values.numbers.at(name)));
+    } else {
+      invocation.args->set(name, values.texts.at(name));
+    }
+  }
+  return invocation;
+}
+
+}  // namespace
+
+GlobalOptions scan_globals(const std::vector<std::string>& arguments) {
+  GlobalOptions globals;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const auto& argument = arguments[i];
+    if (argument == "--") {
+      globals.has_words = globals.has_words || i + 1 < arguments.size();
+      break;
+    }
+    if (argument == "--socket") {
+      if (i + 1 < arguments.size()) globals.socket = arguments[++i];
+    } else if (argument.starts_with("--socket=")) {
+      globals.socket = argument.substr(std::string("--socket=").size());
+    } else if (argument == "--json") {
+      globals.is_json = true;
+    } else if (argument == "--help" || argument == "-h") {
+      globals.wants_help = true;
+    } else if (argument == "--version") {
+      globals.wants_version = true;
+    } else if (!argument.starts_with("-")) {
+      globals.has_words = true;
+    }
+  }
+  return globals;
+}
+
+CommandLine parse_command_line(const std::vector<std::string>& arguments,
+                               const Catalogue& catalogue) {
+  const auto sorted = sort_arguments(arguments, options_with_value(catalogue));
+  if (auto complaint = check_words(sorted.words, catalogue); !complaint.empty()) {
+    return UsageError{std::move(complaint)};
+  }
+  // The command first, then its options, then its words: CLI11 knows a command's options only
+  // behind it.
+  const bool has_group =
+      !sorted.words.empty() &&
+      std::any_of(catalogue.begin(), catalogue.end(), [&](const Command& command) {
+        return !command.group.empty() && command.group == sorted.words[0];
+      });
+  const std::size_t depth = std::min<std::size_t>(sorted.words.size(), has_group ? 2 : 1);
+  const auto middle = sorted.words.begin() + static_cast<std::ptrdiff_t>(depth);
+  std::vector<std::string> ordered(sorted.words.begin(), middle);
+  ordered.insert(ordered.end(), sorted.options.begin(), sorted.options.end());
+  if (sorted.has_mark) ordered.emplace_back("--");
+  ordered.insert(ordered.end(), middle, sorted.words.end());
+  std::reverse(ordered.begin(), ordered.end());  // as CLI11 wants it
+
+  auto line = make_line(catalogue);
+  try {
+    line->app.parse(ordered);
+  } catch (const CLI::ParseError& error) {
+    std::ostringstream out;
+    std::ostringstream err;
+    if (line->app.exit(error, out, err) == 0) return Text{out.str()};
+    return UsageError{error.what()};
+  }
+  if (line->completion->parsed()) return Text{bash_completion(catalogue)};
+  for (const auto& values : line->commands) {
+    if (values->app->parsed()) return invocation_of(*values);
+  }
+  return UsageError{"no command given"};
+}
+
+std::string general_help() {
+  return make_line({})->app.help() +
+         "\nThe commands come from the server, which could not be asked.\n";
+}
+
+std::string bash_completion(const Catalogue& catalogue) {
+  std::string first = "completion";
+  std::map<std::string, std::string> seconds;
+  std::string rules;
+  std::string valued;
+  for (const auto& name : options_with_value(catalogue))
+    valued += (valued.empty() ? "" : "|") + name;
+  for (const auto& command : catalogue) {
+    if (command.group.empty()) {
+      first += ' ' + command.name;
+    } else {
+      auto& names = seconds[command.group];
+      if (names.empty()) first += ' ' + command.group;
+      names += (names.empty() ? "" : " ") + command.name;
+    }
+    std::string options = "--json --socket --help";
+    for (const auto& argument : command.arguments) {
+      if (argument.is_option || argument.type == "boolean") options += " --" + argument.name;
+      if (argument.type == "new-password") options += " --" + argument.name + "-stdin";
+    }
+    const auto words =
+        command.group.empty() ? command.name + ' ' : command.group + ' ' + command.name;
+    rules += "    \"" + words + "\"*) candidates=\"" + options + "\" ;;\n";
+  }
+  std::string groups;
+  for (const auto& [group, names] : seconds) {
+    groups += "    \"" + group + " \") candidates=\"" + names + " --help\" ;;\n";
+  }
+  return "# bash completion for xmppctl, made from the server's catalogue; use it with\n"
+         "#   source <(xmppctl completion bash)\n"
+         "_xmppctl() {\n"
+         "  local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
+         "  local first= second= candidates= i\n"
+         "  COMPREPLY=()\n"
+         "  if [[ $previous == --socket ]]; then\n"
+         "    COMPREPLY=($(compgen -f -- \"$current\"))\n"
+         "    return\n"
+         "  fi\n"
+         "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
+         "    case ${COMP_WORDS[i]} in\n"
+         "      " +
+         valued +
+         ") ((i++)) ;;\n"
+         "      -*) ;;\n"
+         "      *) if [[ -z $first ]]; then first=${COMP_WORDS[i]}\n"
+         "         elif [[ -z $second ]]; then second=${COMP_WORDS[i]}; fi ;;\n"
+         "    esac\n"
+         "  done\n"
+         "  case \"$first $second\" in\n"
+         "    \" \") candidates=\"" +
+         first +
+         " --json --socket --help --version\" ;;\n"
+         "    \"completion \") candidates=\"bash\" ;;\n" +
+         groups + rules +
+         "  esac\n"
+         "  COMPREPLY=($(compgen -W \"$candidates\" -- \"$current\"))\n"
+         "}\n"
+         "complete -F _xmppctl xmppctl\n";
+}
+
+std::optional<std::string> nearest(const std::string& name, const std::vector<std::string>& known) {
+  std::optional<std::string> best;
+  std::size_t best_distance = std::max<std::size_t>(2, name.size() / 2) + 1;
+  for (const auto& candidate : known) {
+    // Levenshtein's distance, one row at a time.
+    std::vector<std::size_t> row(candidate.size() + 1);
+    std::iota(row.begin(), row.end(), 0U);
+    for (std::size_t i = 1; i <= name.size(); ++i) {
+      std::size_t diagonal = std::exchange(row[0], i);
+      for (std::size_t j = 1; j <= candidate.size(); ++j) {
+        const std::size_t cost = name[i - 1] == candidate[j - 1] ? 0 : 1;
+        diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, diagonal + cost}));
+      }
+    }
+    if (row.back() >= best_distance) continue;
+    best_distance = row.back();
+    best = candidate;
+  }
+  return best;
+}
+
+}  // namespace xmppctl
