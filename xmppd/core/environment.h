@@ -1,5 +1,5 @@
-// Environment: everything that differs between the real server and the simulator. The rest of core/ does
-// not know which of the two it runs in.
+// Environment: everything that differs between the real server and the simulator. The rest of core/
+// does not know which of the two it runs in.
 //
 // Thread-safety: used while the server is constructed, by one thread.
 #pragma once
@@ -24,7 +24,8 @@ class Environment {
   [[nodiscard]] virtual xmpp::Clock& clock() = 0;
   [[nodiscard]] virtual std::unique_ptr<xmpp::net::Poller> make_poller() = 0;
   [[nodiscard]] virtual std::unique_ptr<xmpp::Rng> make_rng() = 0;
-  // False: nobody starts a thread or opens a socket; the simulator calls turn() and run_one() itself.
+  // False: nobody starts a thread or opens a socket; the simulator calls turn() and run_one()
+  // itself.
   [[nodiscard]] virtual bool has_threads() const = 0;
   // SQLite VFS; empty for the default.
   [[nodiscard]] virtual std::string storage_vfs() const { return {}; }

@@ -1,5 +1,5 @@
-// Which worker owns a key (architecture (a), "Design"): siphash under a secret key, so that clients cannot
-// aim at one worker.
+// Which worker owns a key (architecture (a), "Design"): siphash under a secret key, so that clients
+// cannot aim at one worker.
 //
 // Thread-safety: any thread.
 #pragma once

@@ -28,9 +28,9 @@ constexpr std::uint8_t kOuterPrefix =
     1;  // the subtree uses a prefix that is declared outside of it
 constexpr std::uint8_t kOuterDefault = 2;  // the subtree has unprefixed elements in the default
                                            // namespace that is in force outside of it
-constexpr std::uint8_t kInherited = 4;    // this very element is such an unprefixed element
-constexpr std::uint8_t kStanzaChild = 8;  // child of a stanza (the root, or directly inside
-                                          // <forwarded/>) in the same content namespace
+constexpr std::uint8_t kInherited = 4;     // this very element is such an unprefixed element
+constexpr std::uint8_t kStanzaChild = 8;   // child of a stanza (the root, or directly inside
+                                           // <forwarded/>) in the same content namespace
 // Flag of attributes and text: has references or carriage returns or (attributes) white space to
 // change.
 constexpr std::uint8_t kEncoded = 16;

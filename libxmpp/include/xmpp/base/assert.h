@@ -1,5 +1,6 @@
-// Assertions. XMPP_ASSERT is on in every build: a broken invariant aborts the process (the supervisor
-// restarts it) instead of corrupting data. XMPP_DCHECK is for checks too costly for release builds.
+// Assertions. XMPP_ASSERT is on in every build: a broken invariant aborts the process (the
+// supervisor restarts it) instead of corrupting data. XMPP_DCHECK is for checks too costly for
+// release builds.
 //
 // Thread-safety: any thread.
 #pragma once
@@ -11,9 +12,9 @@ namespace xmpp {
 
 }  // namespace xmpp
 
-#define XMPP_ASSERT(condition)                                              \
-  (__builtin_expect(static_cast<bool>(condition), 1)                        \
-       ? static_cast<void>(0)                                               \
+#define XMPP_ASSERT(condition)                       \
+  (__builtin_expect(static_cast<bool>(condition), 1) \
+       ? static_cast<void>(0)                        \
        : ::xmpp::assertion_failed(#condition, __FILE__, __LINE__))
 
 #ifdef NDEBUG

@@ -126,8 +126,8 @@ class OutputChain {
   void append(const Slice& slice);
   // Moves what is long, copies what is short; `other` is empty afterwards.
   void append(OutputChain&& other);
-  // Calls append(std::string&) with the tail of the chain, to which it may only append: for writers that
-  // produce bytes in place.
+  // Calls append(std::string&) with the tail of the chain, to which it may only append: for writers
+  // that produce bytes in place.
   template <typename F>
   void append_with(F&& append) {
     std::string& end = tail();

@@ -1,5 +1,5 @@
-// Result<T, E>: a value or an error, with the interface of std::expected (C++23), which GCC 12 does not
-// offer under C++20.
+// Result<T, E>: a value or an error, with the interface of std::expected (C++23), which GCC 12 does
+// not offer under C++20.
 //
 //   Result<int, ParseError> parse(std::string_view text);
 //   auto port = parse("5222");
@@ -35,8 +35,7 @@ class [[nodiscard]] Result {
   using error_type = E;
 
   template <typename U = T>
-    requires(std::is_constructible_v<T, U &&> &&
-             !std::is_same_v<std::remove_cvref_t<U>, Result>)
+    requires(std::is_constructible_v<T, U &&> && !std::is_same_v<std::remove_cvref_t<U>, Result>)
   Result(U&& value)  // NOLINT(google-explicit-constructor)
       : state_(std::in_place_index<0>, std::forward<U>(value)) {}
   template <typename G>

@@ -1,5 +1,5 @@
-// Every namespace that libxmpp knows, by name. A namespace that the hot path compares is also listed
-// in xml/atoms.def.
+// Every namespace that libxmpp knows, by name. A namespace that the hot path compares is also
+// listed in xml/atoms.def.
 //
 // Thread-safety: constant data.
 #pragma once
@@ -27,18 +27,18 @@ inline constexpr sv pre_approval = "urn:xmpp:features:pre-approval";
 inline constexpr sv xml = "http://www.w3.org/XML/1998/namespace";
 inline constexpr sv xmlns = "http://www.w3.org/2000/xmlns/";
 
-inline constexpr sv data_forms = "jabber:x:data";                           // XEP-0004
-inline constexpr sv last_activity = "jabber:iq:last";                       // XEP-0012
-inline constexpr sv disco_info = "http://jabber.org/protocol/disco#info";   // XEP-0030
+inline constexpr sv data_forms = "jabber:x:data";                          // XEP-0004
+inline constexpr sv last_activity = "jabber:iq:last";                      // XEP-0012
+inline constexpr sv disco_info = "http://jabber.org/protocol/disco#info";  // XEP-0030
 inline constexpr sv disco_items = "http://jabber.org/protocol/disco#items";
-inline constexpr sv register_ = "jabber:iq:register";                       // XEP-0077
+inline constexpr sv register_ = "jabber:iq:register";  // XEP-0077
 inline constexpr sv register_feature = "http://jabber.org/features/iq-register";
-inline constexpr sv version = "jabber:iq:version";                          // XEP-0092
-inline constexpr sv sm = "urn:xmpp:sm:3";                                   // XEP-0198
-inline constexpr sv ping = "urn:xmpp:ping";                                 // XEP-0199
-inline constexpr sv time = "urn:xmpp:time";                                 // XEP-0202
-inline constexpr sv delay = "urn:xmpp:delay";                               // XEP-0203
-inline constexpr sv sasl_channel_binding = "urn:xmpp:sasl-cb:0";            // XEP-0440
-inline constexpr sv stream_limits = "urn:xmpp:stream-limits:0";             // XEP-0478
+inline constexpr sv version = "jabber:iq:version";                // XEP-0092
+inline constexpr sv sm = "urn:xmpp:sm:3";                         // XEP-0198
+inline constexpr sv ping = "urn:xmpp:ping";                       // XEP-0199
+inline constexpr sv time = "urn:xmpp:time";                       // XEP-0202
+inline constexpr sv delay = "urn:xmpp:delay";                     // XEP-0203
+inline constexpr sv sasl_channel_binding = "urn:xmpp:sasl-cb:0";  // XEP-0440
+inline constexpr sv stream_limits = "urn:xmpp:stream-limits:0";   // XEP-0478
 
 }  // namespace xmpp::ns
