@@ -117,7 +117,8 @@ def tls(arguments, children):
     if server.kind == "xmppd":  # Prosody 0.12 and ejabberd 23.01 do not answer ALPN
         checks.append(("direct TLS agrees on ALPN xmpp-client", server.direct_port,
                        ("-alpn", "xmpp-client"), r"ALPN protocol: xmpp-client"))
-    # The refusal must be the server's: its alert, not this client's own policy. ejabberd just closes.
+    # The refusal must be the server's: its alert, not this client's own policy. ejabberd just
+    # closes.
     refusal = r"New, \(NONE\)" if server.kind == "ejabberd" else r"alert protocol version"
     for name, version in (("1.1", "-tls1_1"), ("1.0", "-tls1")):
         for port, options in ((server.port, starttls), (server.direct_port, ())):

@@ -112,7 +112,8 @@ def start_prosody(children, users):
     accounts = os.path.join(directory, "prosody", DOMAIN, "accounts")
     os.makedirs(accounts)
     for name, password in users.items():
-        _write(os.path.join(accounts, f"{name}.dat"), f'return {{ ["password"] = "{password}"; }};\n')
+        _write(os.path.join(accounts, f"{name}.dat"),
+               f'return {{ ["password"] = "{password}"; }};\n')
     config = _write(os.path.join(directory, "prosody.cfg.lua"), f"""\
 run_as_root = true
 pidfile = "{directory}/prosody.pid"
@@ -172,13 +173,14 @@ modules: {{mod_disco: {{}}, mod_ping: {{}}, mod_roster: {{}}, mod_version: {{}},
 """)
     # Binaries for the names and passwords: try_register(User, Server, Password).
     register = " ".join(
-        f'ok = ejabberd_auth:try_register(<<"{name}"/utf8>>, <<"{DOMAIN}">>, <<"{password}"/utf8>>),'
+        f'ok = ejabberd_auth:try_register(<<"{name}"/utf8>>, <<"{DOMAIN}">>, '
+        f'<<"{password}"/utf8>>),'
         for name, password in users.items())
     os.makedirs(os.path.join(directory, "ejabberd"))
     child = children.start(
         "ejabberd",
-        [need("erl"), "-noinput", "+S", "2:2", "+sbwt", "none", "+sbwtdcpu", "none", "-mnesia", "dir",
-         f'"{directory}/ejabberd"', "-s", "ejabberd", "-eval",
+        [need("erl"), "-noinput", "+S", "2:2", "+sbwt", "none", "+sbwtdcpu", "none",
+         "-mnesia", "dir", f'"{directory}/ejabberd"', "-s", "ejabberd", "-eval",
          f'{register} io:format("accounts ready~n").'],
         env={"EJABBERD_CONFIG_PATH": config, "EJABBERD_LOG_PATH": f"{directory}/ejabberd-own.log",
              "ERL_LIBS": libraries, "ERL_CRASH_DUMP": f"{directory}/erl_crash.dump",

@@ -123,7 +123,7 @@ ResultTask change_password(CommandContext& context, CommandArguments arguments) 
 struct EndAccount {
   xmpp::Jid jid;
   bool operator()(Worker& worker) const {
-    // XEP-0077 3.2 has not-authorized for sessions whose account is gone; Prosody sends the same.
+    // In-band registration has not-authorized for this, too, and Prosody sends the same.
     // It also keeps clients from trying again for ever with a password that cannot work.
     end_sessions(worker, jid, {xmpp::StreamCondition::not_authorized, "Account deleted"});
     return true;

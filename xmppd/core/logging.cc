@@ -75,7 +75,8 @@ std::string format_json(const Record& record, std::string_view time) {
   return line + "}";
 }
 
-// XEP-0082 time, always with three digits of milliseconds so that lines sort and align.
+// As xmpp::format_timestamp(), but always with three digits of milliseconds so that lines sort and
+// align.
 std::string format_log_time(xmpp::Timestamp at) {
   const auto whole = std::chrono::floor<std::chrono::seconds>(at.time_since_epoch());
   const auto ms =

@@ -14,19 +14,22 @@
 //
 // Delivery by the account's owner (RFC 6121 8.5), by the modules message, presence and iq_forward:
 //
-//   | to                                        | an available session, priority >= 0 | otherwise |
-//   |-------------------------------------------|-------------------------------------|--------------------------|
-//   | bare: message normal, chat                | all such sessions                   | fallback
-//   (offline), or service-unavailable | | bare: headline                            | all such |
-//   drop                     | | bare: groupchat                           | service-unavailable |
-//   same                     | | bare: error                               | drop | drop | | bare:
-//   presence, unavailable               | every available session             | drop | | bare: iq
-//   | answered for the account            | same; no such user: service-unavailable | | full,
-//   session connected                   | deliver, whatever its presence      | - | | full, no
-//   match: chat                      | as bare                             | as bare | | full, no
-//   match: normal, headline, groupchat | service-unavailable               | same | | full, no
-//   match: error, presence           | drop                                | drop | | full, no
-//   match: iq get, set               | service-unavailable                 | same |
+//   | to                               | a session with priority >= 0 | no such session      |
+//   |----------------------------------|------------------------------|----------------------|
+//   | bare: message normal, chat       | all such sessions            | fallback, or error   |
+//   | bare: message headline           | all such sessions            | drop                 |
+//   | bare: message groupchat          | error                        | error                |
+//   | bare: message error              | drop                         | drop                 |
+//   | bare: presence, unavailable      | every available session      | drop                 |
+//   | bare: iq                         | answered for the account     | same; no user: error |
+//   | full, session connected          | it, whatever its presence    | -                    |
+//   | full, no match: chat             | as bare                      | as bare              |
+//   | full, no match: normal, headline | error                        | error                |
+//   | full, no match: groupchat        | error                        | error                |
+//   | full, no match: error, presence  | drop                         | drop                 |
+//   | full, no match: iq get, set      | error                        | error                |
+//
+// "error" is service-unavailable to the sender; "fallback" is Stage::fallback (offline storage).
 #pragma once
 
 #include <cstdint>

@@ -3,10 +3,10 @@
 // bounds is refused with file, line and column, and docs and `xmppctl options` print the
 // declarations.
 //
-//   Option<std::string> allow_{*this, "allow", "none", {"none", "loopback", "all"}, "Who may
-//   register."}; Option<std::int64_t> limit_{*this, "limit", 10, 1, 1000, "Registrations per hour
-//   and address."}; Option<xmpp::Duration> interval_{*this, "interval", 60s, 5s, 1h, "Time between
-//   pings."}; Option<bool> strict_{*this, "strict", true, "Refuse what the RFC only discourages."};
+//   Option<std::string> allow_{*this, "allow", "none", {"none", "all"}, "Who may register."};
+//   Option<std::int64_t> limit_{*this, "limit", 10, 1, 1000, "Registrations per hour."};
+//   Option<xmpp::Duration> interval_{*this, "interval", 60s, 5s, 1h, "Time between pings."};
+//   Option<bool> strict_{*this, "strict", true, "Refuse what the RFC only discourages."};
 //
 // Thread-safety: set before attach(), read-only afterwards (a reload makes new instances or values
 // on the worker itself).

@@ -3,13 +3,12 @@
 //   Task<int> Room::join(Jid who);            // a named member function, parameters by value
 //   room.tasks().spawn(room.join(jid));        // dies with the room, at its suspension point
 //
-// Rules (GCC 12.2 destroys temporaries of co_await expressions twice in some cases; tests/tidy
-// enforces):
+// Rules, enforced by tests/tidy, since GCC 12.2 destroys temporaries of co_await expressions twice
+// in some cases:
 //  1. a coroutine is a named function or member function, never a capturing lambda;
 //  2. parameters by value, or references to the object that owns the task;
 //  3. co_await is a whole statement or the sole initialiser of a local, with no lambda or other
-//  non-trivial
-//     temporary in it;
+//     non-trivial temporary in it;
 //  4. never inside ?:, &&, ||, range-for headers, initialiser lists or catch;
 //  5. no structured binding on an awaited value;
 //  6. after a suspension re-validate through ids, not references.
