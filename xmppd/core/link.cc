@@ -52,15 +52,19 @@ struct MovingLink final : xmpp::net::Mail {
 }  // namespace
 
 Link::Link(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
-           std::shared_ptr<const Entrance> entrance)
+           std::shared_ptr<const Entrance> entrance, std::string address,
+           AddressTable::Key address_key)
     : Flushable(&on_flush),
+      server_(worker.server()),
       worker_(&worker),
       channel_(std::move(channel)),
       entrance_(std::move(entrance)),
       stream_(xmpp::Role::receiver, worker.server().stream_policy(), worker.rng(),
               worker.reactor().now()),
       connected_at_(worker.reactor().now()),
-      address_key_(AddressTable::key_of(channel_->peer_address())) {
+      address_(std::move(address)),
+      address_key_(address_key) {
+  server_.count_connection(1);
   watch_ = {&on_ready, this};
   timer_.set_callback([this] { on_deadline(); });
 }
@@ -69,13 +73,14 @@ Link::~Link() {
   tasks_.cancel_all();
   end_session();
   detach();
-  worker_->server().addresses().remove(address_key_);
+  // Not by way of worker_: a link in undelivered mail may outlive the worker that sent it.
+  server_.addresses().remove(address_key_);
+  server_.count_connection(-1);
 }
 
 void Link::start() {
-  worker_->server().count_connection(1);
   if (entrance_->service == Service::c2s_direct_tls) {
-    tls_ = xmpp::TlsEngine::make_server(worker_->server().tls_context());
+    tls_ = xmpp::TlsEngine::make_server(server_.tls_context());
   }
   attach(*worker_);
 }
@@ -198,7 +203,7 @@ bool Link::feed_tls(std::string_view ciphertext) {
 }
 
 void Link::spend_rate(std::size_t bytes) {
-  const auto& limits = worker_->server().limits();
+  const auto& limits = server_.limits();
   if (limits.stanza_rate == 0) return;
   const auto now = worker_->reactor().now();
   const auto rate = static_cast<std::int64_t>(limits.stanza_rate);
@@ -253,10 +258,9 @@ bool Link::handle(xmpp::Event& event) {
   } else if (auto* authenticated = std::get_if<xmpp::Authenticated>(&event)) {
     on_authenticated(*authenticated);
   } else if (auto* failed = std::get_if<xmpp::AuthenticationFailed>(&event)) {
-    xmpp::log::info(
-        kLog, "authentication failed",
-        {kv("user", failed->username), kv("mechanism", failed->mechanism),
-         kv("condition", to_string(failed->condition)), kv("address", channel_->peer_address())});
+    xmpp::log::info(kLog, "authentication failed",
+                    {kv("user", failed->username), kv("mechanism", failed->mechanism),
+                     kv("condition", to_string(failed->condition)), kv("address", address_)});
   } else if (auto* bind = std::get_if<xmpp::BindRequested>(&event)) {
     on_bind(*bind);
   } else if (auto* dead = std::get_if<xmpp::StreamFailed>(&event)) {
@@ -287,9 +291,9 @@ xmpp::StreamOffer Link::make_offer() const {
       !is_secure && entrance_->service == Service::c2s && entrance_->tls != TlsMode::none;
   offer.tls_required = !is_secure && entrance_->tls == TlsMode::required;
   const auto& auth = host_->profile_.config().auth;
-  offer_mechanisms(offer, auth, worker_->server().common_hashes(host_->name()), is_secure,
+  offer_mechanisms(offer, auth, server_.common_hashes(host_->name()), is_secure,
                    stream_.tls_facts());
-  offer.scram_secret = worker_->server().sasl_secret();
+  offer.scram_secret = server_.sasl_secret();
   offer.scram_iterations = auth.scram_iterations;
   for (const auto& ns : host_->profile_.preauth_iq()) offer.preauth_iq.push_back(ns);
   for (const auto& feature : host_->profile_.stream_features()) {
@@ -302,15 +306,15 @@ xmpp::StreamOffer Link::make_offer() const {
 void Link::on_start_tls() {
   // <proceed/> must leave in the clear before the engine takes over.
   ciphertext_.append(std::move(stream_.output()));
-  tls_ = xmpp::TlsEngine::make_server(worker_->server().tls_context(), host_->name());
+  tls_ = xmpp::TlsEngine::make_server(server_.tls_context(), host_->name());
   want_flush();
 }
 
 void Link::on_authenticated(const xmpp::Authenticated& event) {
-  xmpp::log::info(kLog, "authenticated",
-                  {kv("jid", event.jid.str()), kv("mechanism", event.mechanism),
-                   kv("address", channel_->peer_address())});
-  auto owner = owner_of(event.jid, worker_->server().worker_count());
+  xmpp::log::info(
+      kLog, "authenticated",
+      {kv("jid", event.jid.str()), kv("mechanism", event.mechanism), kv("address", address_)});
+  auto owner = owner_of(event.jid, server_.worker_count());
   if (owner == worker_->index()) {
     stream_.continue_authenticated(event.jid);
     return;
@@ -318,7 +322,7 @@ void Link::on_authenticated(const xmpp::Authenticated& event) {
   // Leaves this worker; what is unread waits inside the stream. The mail is published at the end of
   // the turn, after everything here has let go of `this`.
   detach();
-  auto& destination = worker_->server().worker(owner);
+  auto& destination = server_.worker(owner);
   auto self = worker_->release(*this);
   worker_->send_mail(owner, new MovingLink(destination, std::move(self), event.jid));
 }
@@ -338,7 +342,7 @@ void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
 }
 
 void Link::on_bind(const xmpp::BindRequested& event) {
-  auto& limits = worker_->server().limits();
+  auto& limits = server_.limits();
   auto jid = stream_.jid().bare().with_resource(event.resource.empty() ? worker_->rng().hex(8)
                                                                        : event.resource);
   if (!jid) {
@@ -394,7 +398,7 @@ void Link::on_unauthenticated_iq(xmpp::Stanza stanza) {
   IqCall call{.request = std::move(stanza),
               .host = *host_,
               .target = Target::unauthenticated,
-              .address = channel_->peer_address(),
+              .address = address_,
               .is_loopback = connection().is_loopback,
               .is_secure = stream_.is_secure()};
   auto request = call.request;
@@ -416,8 +420,8 @@ void Link::on_unauthenticated_iq(xmpp::Stanza stanza) {
 // -----------------------------------------------------------------------------------------
 
 xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash hash) {
-  auto pending = find_account(worker_->server().storage(), worker_->reactor(), username,
-                              std::string(host_->name()));
+  auto pending =
+      find_account(server_.storage(), worker_->reactor(), username, std::string(host_->name()));
   auto found = co_await pending;
   auto lookup = lookup_of(found);
   if (!found) log_storage_failure(found.error());
@@ -430,8 +434,8 @@ xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash 
 }
 
 xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret password) {
-  auto pending = find_account(worker_->server().storage(), worker_->reactor(), username,
-                              std::string(host_->name()));
+  auto pending =
+      find_account(server_.storage(), worker_->reactor(), username, std::string(host_->name()));
   auto found = co_await pending;
   auto lookup = lookup_of(found);
   if (!found) log_storage_failure(found.error());
@@ -441,10 +445,10 @@ xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret passwor
     const auto* stored = found->has_value() ? (**found).find_keys(kHash) : nullptr;
     auto keys = stored != nullptr
                     ? *stored
-                    : xmpp::sasl::fake_scram_keys(worker_->server().sasl_secret(), username, kHash,
+                    : xmpp::sasl::fake_scram_keys(server_.sasl_secret(), username, kHash,
                                                   host_->profile_.config().auth.scram_iterations);
-    auto verdict = verify_off_worker(worker_->server().offload(), worker_->reactor(),
-                                     std::move(keys), std::move(password));
+    auto verdict = verify_off_worker(server_.offload(), worker_->reactor(), std::move(keys),
+                                     std::move(password));
     auto is_right = co_await verdict;
     if (!is_right) {
       lookup = xmpp::sasl::Lookup::failed;
@@ -462,8 +466,10 @@ xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret passwor
 void Link::send(const xmpp::Stanza& stanza) {
   if (is_closing_ || is_dead_ || is_doomed_) return;
   stream_.send(stanza);
-  if (stream_.output().size() + ciphertext_.size() >
-      worker_->server().limits().output_queue_bytes) {
+  const auto limit = server_.limits().output_queue_bytes;
+  // Who reads is not to blame for a turn that brings more than a queue of it.
+  if (unsent_bytes() > limit && !is_write_blocked_) flush();
+  if (unsent_bytes() > limit && !is_doomed_) {
     // A peer that does not read: nothing more can be queued, so the error cannot be told either.
     // Not at once: somebody may be walking over the account's sessions.
     xmpp::log::info(kLog, "output queue full, closing", {kv("jid", stream_.jid().str())});
@@ -550,7 +556,6 @@ void Link::die() {
   is_dead_ = true;
   end_session();
   detach();
-  worker_->server().count_connection(-1);
   worker_->bury(*this);
 }
 
@@ -596,7 +601,7 @@ void refuse_connection(xmpp::net::ByteChannel& channel) noexcept {
 
 ConnectionInfo Link::connection() const {
   ConnectionInfo info;
-  info.address = channel_->peer_address();
+  info.address = address_;
   if (tls_ && stream_.is_secure()) info.tls = std::string(tls_->protocol());
   info.mechanism = stream_.mechanism();
   info.connected_at = connected_at_;

@@ -31,12 +31,16 @@ namespace xmppd {
 
 class Account;
 class Host;
+class Server;
 class Worker;
 
 class Link final : private xmpp::net::Flushable {
  public:
+  // `address` is the peer's; `address_key` has been counted for it in the server's AddressTable:
+  // the link gives that place back at its end.
   Link(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
-       std::shared_ptr<const Entrance> entrance);
+       std::shared_ptr<const Entrance> entrance, std::string address,
+       AddressTable::Key address_key);
   ~Link();
   Link(const Link&) = delete;
   Link& operator=(const Link&) = delete;
@@ -91,12 +95,16 @@ class Link final : private xmpp::net::Flushable {
   void settle_next_turn();
   void flush();
   void want_flush();
+  [[nodiscard]] std::size_t unsent_bytes() noexcept {
+    return stream_.output().size() + ciphertext_.size();
+  }
   void begin_close();
   void end_session();
   void die();
   void update_deadline();
   void on_deadline();
 
+  Server& server_;
   Worker* worker_;
   std::unique_ptr<xmpp::net::ByteChannel> channel_;
   std::shared_ptr<const Entrance> entrance_;
@@ -112,6 +120,8 @@ class Link final : private xmpp::net::Flushable {
   std::size_t place_ = 0;
   std::int64_t rate_tokens_ = 0;
   xmpp::Instant rate_at_{};
+  // Asked of the socket once: after a reset it does not know any more.
+  std::string address_;
   AddressTable::Key address_key_;
   bool is_watched_ = false;
   bool is_closing_ = false;  // the stream is over: flush, then close

@@ -212,11 +212,12 @@ void Server::refresh_common_hashes() {
 
 void Server::admit(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
                    const std::shared_ptr<const Entrance>& entrance) {
-  const auto key = AddressTable::key_of(channel->peer_address());
+  auto address = channel->peer_address();
+  const auto key = AddressTable::key_of(address);
   const bool is_full = limits().connections != 0 && connection_count() >= limits().connections;
   if (is_full || !addresses_.try_add(key, limits().connections_per_address)) {
     xmpp::log::info(kLog, "connection refused: too many",
-                    {kv("address", channel->peer_address()), kv("all", is_full)});
+                    {kv("address", address), kv("all", is_full)});
     if (entrance->service == Service::c2s) refuse_connection(*channel);
     return;
   }
@@ -224,7 +225,7 @@ void Server::admit(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> chann
     xmpp::net::set_dead_peer_timeout(
         *channel, std::chrono::duration_cast<std::chrono::seconds>(limits().tcp_user_timeout));
   }
-  worker.adopt(std::move(channel), entrance);
+  worker.adopt(std::move(channel), entrance, std::move(address), key);
 }
 
 std::size_t Server::session_count() const noexcept {

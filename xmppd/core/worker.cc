@@ -65,8 +65,10 @@ ProfileRuntime* Worker::find_profile(std::string_view name) noexcept {
 }
 
 void Worker::adopt(std::unique_ptr<xmpp::net::ByteChannel> channel,
-                   std::shared_ptr<const Entrance> entrance) {
-  auto link = std::make_unique<Link>(*this, std::move(channel), std::move(entrance));
+                   std::shared_ptr<const Entrance> entrance, std::string address,
+                   AddressTable::Key address_key) {
+  auto link = std::make_unique<Link>(*this, std::move(channel), std::move(entrance),
+                                     std::move(address), address_key);
   auto& reference = *link;
   reference.set_place(links_.size());
   links_.push_back(std::move(link));

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "core/account_table.h"
+#include "core/address_table.h"
 #include "core/config.h"
 #include "core/environment.h"
 #include "core/profile_runtime.h"
@@ -73,7 +74,8 @@ class Worker {
 
   // A connection that came in through `entrance`.
   void adopt(std::unique_ptr<xmpp::net::ByteChannel> channel,
-             std::shared_ptr<const Entrance> entrance);
+             std::shared_ptr<const Entrance> entrance, std::string address,
+             AddressTable::Key address_key);
   // A link that migrated here after authentication as `jid`.
   void take_over(std::unique_ptr<Link> link, const xmpp::Jid& jid);
   // Takes a link out, to be moved elsewhere.
