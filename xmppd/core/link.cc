@@ -554,6 +554,8 @@ void Link::drop() {
 void Link::die() {
   if (is_dead_) return;
   is_dead_ = true;
+  // A look-up that answers in the rest of this turn must not find a stream that goes on.
+  tasks_.cancel_all();
   end_session();
   detach();
   worker_->bury(*this);
