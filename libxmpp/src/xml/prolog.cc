@@ -75,9 +75,17 @@ std::optional<ParseError> check_declaration(std::string_view inside) noexcept {
   return std::nullopt;
 }
 
+// UTF-16 or UTF-32, by its byte order mark or by the zeros in its first character (XML 1.0 F.1).
+bool is_wide_encoding(std::string_view bytes) noexcept {
+  const std::string_view start = bytes.substr(0, 2);
+  return start.starts_with('\xFF') || start.starts_with('\xFE') ||
+         start.find('\0') != std::string_view::npos;
+}
+
 }  // namespace
 
 Prolog scan_prolog(std::string_view bytes) noexcept {
+  if (is_wide_encoding(bytes)) return {Scan::failed, ParseError::unsupported_encoding};
   std::size_t mark = 0;
   if (bytes.starts_with(kMark)) {
     mark = kMark.size();

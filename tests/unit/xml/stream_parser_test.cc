@@ -106,6 +106,17 @@ TEST(StreamParser, RefusesABadBeginning) {
   }
 }
 
+TEST(StreamParser, KnowsOtherEncodingsByTheirFirstBytes) {
+  const auto expected =
+      "error " + std::to_string(static_cast<int>(ParseError::unsupported_encoding)) + "\n";
+  for (const std::string& bytes :
+       {std::string("\xFF\xFE<\0", 4), std::string("\xFE\xFF\0<", 4), std::string("<\0?\0", 4),
+        std::string("\0<\0?", 4), std::string("\0\0\xFE\xFF", 4)}) {
+    EXPECT_EQ(events({bytes}), expected);
+    EXPECT_EQ(events({bytes.substr(0, 1), bytes.substr(1)}), expected);
+  }
+}
+
 TEST(StreamParser, StaysFailed) {
   StreamParser parser;
   parser.feed("x<stream>");
