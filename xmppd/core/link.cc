@@ -1,5 +1,6 @@
 #include "core/link.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/authentication.h"
@@ -64,6 +65,8 @@ Link::Link(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
       connected_at_(worker.reactor().now()),
       address_(std::move(address)),
       address_key_(address_key) {
+  rate_tokens_ = static_cast<std::int64_t>(server_.limits().stanza_burst);
+  rate_at_ = connected_at_;
   server_.count_connection(1);
   watch_ = {&on_ready, this};
   timer_.set_callback([this] { on_deadline(); });
@@ -130,7 +133,7 @@ void Link::settle_next_turn() {
 }
 
 void Link::read() {
-  if (is_paused_) return;
+  if (is_paused()) return;
   std::size_t spent = 0;
   auto buffer = worker_->reactor().read_buffer();
   for (;;) {
@@ -165,7 +168,7 @@ bool Link::feed(std::string_view bytes) {
   spend_rate(bytes.size());
   if (tls_) return feed_tls(bytes);
   receive(bytes);
-  return !is_dead_ && is_watched_ && !is_paused_;
+  return !is_dead_ && is_watched_ && !is_paused();
 }
 
 bool Link::feed_tls(std::string_view ciphertext) {
@@ -199,7 +202,7 @@ bool Link::feed_tls(std::string_view ciphertext) {
     return false;
   }
   want_flush();  // handshake bytes, tickets
-  return !is_paused_;
+  return !is_paused();
 }
 
 void Link::spend_rate(std::size_t bytes) {
@@ -214,9 +217,15 @@ void Link::spend_rate(std::size_t bytes) {
   rate_tokens_ -= static_cast<std::int64_t>(bytes);
   if (rate_tokens_ >= 0) return;
   // Over the rate: not read until the debt is paid.
-  is_paused_ = true;
-  worker_->reactor().timers().set(timer_,
-                                  now + xmpp::Duration(-rate_tokens_ * 1'000'000 / rate + 1'000));
+  pause(now + xmpp::Duration(-rate_tokens_ * 1'000'000 / rate + 1'000));
+}
+
+// The socket is not read until then; it keeps what it has, and no edge is lost: reading goes on by
+// read_again().
+void Link::pause(Instant until) {
+  if (is_closing_) return;
+  paused_until_ = is_paused() ? std::max(paused_until_, until) : until;
+  update_deadline();
 }
 
 void Link::receive(std::string_view bytes) {
@@ -385,11 +394,11 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
     if (xmpp::can_bounce(stanza)) send(xmpp::make_error(stanza, *parsed.problem));
     return;
   }
-  if (stanza.to() && router.is_congested(stanza.to())) {
+  if (const Worker* full = stanza.to() ? router.find_congested(stanza.to()) : nullptr) {
     // The stanza still goes; reading stops until the mailbox drains (architecture,
     // "Back-pressure").
-    is_paused_ = true;
-    worker_->reactor().timers().set(timer_, worker_->reactor().now() + kCongestionPause);
+    congested_ = full;
+    pause(worker_->reactor().now() + kCongestionPause);
   }
   session_->receive(std::move(stanza));
 }
@@ -531,6 +540,7 @@ void Link::begin_close() {
   // The session ends in the next turn: this may have been called from one of its own hooks.
   settle_next_turn();
   linger_until_ = worker_->reactor().now() + kLinger;
+  paused_until_ = xmpp::kNever;  // what still comes is thrown away, its end is awaited
   want_flush();
   update_deadline();
 }
@@ -562,8 +572,8 @@ void Link::die() {
 }
 
 void Link::update_deadline() {
-  if (is_paused_) return;  // the timer says when to read on; it comes back here
-  auto deadline = std::min(stream_.deadline(), linger_until_);
+  if (!is_watched_) return;  // on its way to another worker
+  auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_});
   if (deadline == xmpp::kNever) {
     timer_.cancel();
   } else {
@@ -573,16 +583,18 @@ void Link::update_deadline() {
 
 void Link::on_deadline() {
   if (!settle()) return;
-  if (is_paused_) {
-    is_paused_ = false;
-    worker_->reactor().read_again(watch_);
-    update_deadline();
-    return;
-  }
   const auto now = worker_->reactor().now();
   if (now >= linger_until_) {
     die();
     return;
+  }
+  if (now >= paused_until_) {
+    const bool is_still_full = congested_ != nullptr && congested_->is_congested();
+    paused_until_ = is_still_full ? now + kCongestionPause : xmpp::kNever;
+    if (!is_still_full) {
+      congested_ = nullptr;
+      worker_->reactor().read_again(watch_);
+    }
   }
   stream_.tick(now);
   pump();

@@ -88,6 +88,8 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Task<void> look_up_keys(std::string username, xmpp::sasl::ScramHash hash);
   xmpp::Task<void> check_password(std::string username, xmpp::Secret password);
   void spend_rate(std::size_t bytes);
+  void pause(xmpp::Instant until);
+  [[nodiscard]] bool is_paused() const noexcept { return paused_until_ != xmpp::kNever; }
 
   // Does what had to wait for a stack without hooks: ends the session of a closing link, the link
   // if it is doomed. False: dead.
@@ -117,6 +119,8 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Timer timer_;
   xmpp::Instant connected_at_;
   xmpp::Instant linger_until_ = xmpp::kNever;
+  xmpp::Instant paused_until_ = xmpp::kNever;  // kNever: is read
+  const Worker* congested_ = nullptr;          // whose mailbox has to drain before reading goes on
   std::size_t place_ = 0;
   std::int64_t rate_tokens_ = 0;
   xmpp::Instant rate_at_{};
@@ -128,7 +132,6 @@ class Link final : private xmpp::net::Flushable {
   bool is_doomed_ = false;   // dies in the next turn
   bool is_dead_ = false;
   bool has_hung_up_ = false;
-  bool is_paused_ = false;  // not read: congestion or rate limit
   bool is_write_blocked_ = false;
   bool is_write_shut_ = false;
   bool is_pumping_ = false;

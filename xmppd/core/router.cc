@@ -78,10 +78,11 @@ void Router::route(Stanza stanza) {
   }
 }
 
-bool Router::is_congested(const xmpp::Jid& to) const noexcept {
+const Worker* Router::find_congested(const xmpp::Jid& to) const noexcept {
   auto owner = owner_of(to, worker_.server().worker_count());
-  return owner != worker_.index() && worker_.server().worker(owner).reactor().mail_depth() >
-                                         worker_.server().limits().mailbox_depth;
+  if (owner == worker_.index()) return nullptr;
+  const Worker& fed = worker_.server().worker(owner);
+  return fed.is_congested() ? &fed : nullptr;
 }
 
 void Router::send_from(Account& account, Session* session, Stanza stanza) {

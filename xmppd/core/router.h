@@ -34,9 +34,9 @@ class Router {
   // A request that came before authentication; `reply` gets the answer (which may come later).
   bool answer_unauthenticated(IqCall call, std::function<void(xmpp::Stanza)> reply);
 
-  // Stanzas for the worker that owns `to` wait above the mailbox limit: the feeding link shall
-  // pause.
-  [[nodiscard]] bool is_congested(const xmpp::Jid& to) const noexcept;
+  // The worker that owns `to` if its mail waits above the limit: the feeding link shall pause until
+  // it no longer is_congested(). nullptr: go on.
+  [[nodiscard]] const Worker* find_congested(const xmpp::Jid& to) const noexcept;
 
  private:
   void to_host(xmpp::Stanza stanza, Host& host);

@@ -95,6 +95,10 @@ void Worker::bury(Link& link) noexcept {
   buried_.push_back(release(link));
 }
 
+bool Worker::is_congested() const noexcept {
+  return reactor_.mail_depth() > server_.limits().mailbox_depth;
+}
+
 void Worker::end_of_turn() {
   buried_.clear();
   for (std::size_t to = 0; to < outboxes_.size(); ++to) {

@@ -94,6 +94,9 @@ class Worker {
     reactor_.call(std::forward<F>(function));
   }
 
+  // Does more mail wait than Limits::mailbox_depth? Any thread.
+  [[nodiscard]] bool is_congested() const noexcept;
+
   // Scratch memory for decrypted text; contents last until the next read.
   [[nodiscard]] std::span<char> plain_buffer() noexcept { return plain_buffer_; }
 
