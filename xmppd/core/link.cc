@@ -144,8 +144,9 @@ void Link::read() {
       case xmpp::net::IoResult::Status::would_block:
         return;
       case xmpp::net::IoResult::Status::closed:
-        // A peer that shuts down its sending half without closing its stream is gone.
-        die();
+        // A peer that shuts down its sending half without closing its stream is gone. One that has
+        // closed it still gets our last bytes; the linger limits how long that takes.
+        if (!is_closing_ || is_write_shut_) die();
         return;
       case xmpp::net::IoResult::Status::failed:
         die();
