@@ -40,14 +40,15 @@ xmpp::Task<xmpp::Result<Keys, CommandError>> derive_keys(CommandContext& context
   const auto iterations = server.config().profiles.at(host->profile).auth.scram_iterations;
   auto derive = [password = std::move(*prepared), salt = std::move(salt), iterations] {
     const auto made = xmpp::sasl::derive_scram_keys(password, salt, iterations);
-    return Keys(made.begin(), made.end());
+    // By pointer: GCC 12 takes a vector in nested optionals for uninitialised.
+    return std::make_unique<Keys>(made.begin(), made.end());
   };
   auto deriving = context.server.offload().run(context.reactor, std::move(derive));
   auto keys = co_await deriving;
   if (!keys) {
     co_return xmpp::Err(CommandError{"unavailable", "too much work waits: try again later"});
   }
-  co_return std::move(*keys);
+  co_return std::move(**keys);
 }
 
 // What SCRAM may be offered has changed. On an offload thread, since it waits for the storage.
