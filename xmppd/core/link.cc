@@ -25,6 +25,8 @@ constexpr std::size_t kReadBudget = 64 * 1024;
 constexpr xmpp::Duration kLinger = std::chrono::seconds(2);
 constexpr xmpp::Duration kCongestionPause = std::chrono::milliseconds(2);
 constexpr std::size_t kIovecMax = 64;
+// Requests before authentication that may wait for their answers (a registration costs PBKDF2).
+constexpr std::size_t kUnansweredMax = 4;
 
 const xmpp::log::Context kLog{.component = "c2s"};
 
@@ -100,8 +102,13 @@ void Link::detach() noexcept {
   is_watched_ = false;
   timer_.cancel();
   unlink();
+  forget_answers();
+}
+
+void Link::forget_answers() noexcept {
   if (handle_) *handle_ = nullptr;
   handle_.reset();
+  unanswered_ = 0;
 }
 
 // Reading
@@ -250,7 +257,7 @@ void Link::pump() {
     }
   }
   is_pumping_ = false;
-  if (!stream_.output().empty()) want_flush();
+  if (!stream_.output().empty()) on_output();
   if (timer_.is_set() || stream_.deadline() != xmpp::kNever) update_deadline();
 }
 
@@ -314,6 +321,8 @@ xmpp::StreamOffer Link::make_offer() const {
 }
 
 void Link::on_start_tls() {
+  // What was asked in the clear is not answered under TLS, before the new stream's header.
+  forget_answers();
   // <proceed/> must leave in the clear before the engine takes over.
   ciphertext_.append(std::move(stream_.output()));
   tls_ = xmpp::TlsEngine::make_server(server_.tls_context(), host_->name());
@@ -324,6 +333,7 @@ void Link::on_authenticated(const xmpp::Authenticated& event) {
   xmpp::log::info(
       kLog, "authenticated",
       {kv("jid", event.jid.str()), kv("mechanism", event.mechanism), kv("address", address_)});
+  forget_answers();
   auto owner = owner_of(event.jid, server_.worker_count());
   if (owner == worker_->index()) {
     stream_.continue_authenticated(event.jid);
@@ -412,14 +422,24 @@ void Link::on_unauthenticated_iq(xmpp::Stanza stanza) {
               .is_loopback = connection().is_loopback,
               .is_secure = stream_.is_secure()};
   auto request = call.request;
+  if (unanswered_ >= kUnansweredMax) {
+    auto refusal = xmpp::make_error(request, StanzaCondition::resource_constraint);
+    refusal.envelope().to = {};
+    stream_.send(refusal);
+    on_output();
+    return;
+  }
+  ++unanswered_;
   // The link may be gone or moved when the answer comes.
   if (!handle_) handle_ = std::make_shared<Link*>(this);
   auto reply = [handle = handle_](xmpp::Stanza answer) {
     Link* link = *handle;
-    if (link == nullptr || link->is_closing_) return;
+    if (link == nullptr) return;
+    --link->unanswered_;
+    if (link->is_closing_) return;
     answer.envelope().to = {};
     link->stream_.send(answer);
-    link->want_flush();
+    link->on_output();
   };
   if (!worker_->router().answer_unauthenticated(std::move(call), reply)) {
     reply(xmpp::make_error(request, StanzaCondition::service_unavailable));
@@ -476,6 +496,11 @@ xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret passwor
 void Link::send(const xmpp::Stanza& stanza) {
   if (is_closing_ || is_dead_ || is_doomed_) return;
   stream_.send(stanza);
+  on_output();
+}
+
+void Link::on_output() {
+  if (is_dead_ || is_doomed_) return;
   const auto limit = server_.limits().output_queue_bytes;
   // Who reads is not to blame for a turn that brings more than a queue of it.
   if (unsent_bytes() > limit && !is_write_blocked_) flush();

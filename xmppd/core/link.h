@@ -97,6 +97,10 @@ class Link final : private xmpp::net::Flushable {
   void settle_next_turn();
   void flush();
   void want_flush();
+  // The stream has written something: flush it, or end a link whose peer does not read.
+  void on_output();
+  // Answers to what was asked before authentication and have not come yet are not sent.
+  void forget_answers() noexcept;
   [[nodiscard]] std::size_t unsent_bytes() noexcept {
     return stream_.output().size() + ciphertext_.size();
   }
@@ -136,6 +140,7 @@ class Link final : private xmpp::net::Flushable {
   bool is_write_shut_ = false;
   bool is_pumping_ = false;
   std::shared_ptr<Link*> handle_;  // made for answers that may come after the link has gone
+  std::size_t unanswered_ = 0;     // requests before authentication
   xmpp::TaskOwner tasks_;          // last member: tasks go before what they use
 };
 
