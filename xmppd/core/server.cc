@@ -72,11 +72,12 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
 Server::~Server() {
   control_.reset();
   for (auto& worker : workers_) worker->stop_and_join();
-  // Answers still go to the reactors, which live until nobody can post to them.
-  offload_.reset();
-  if (storage_) storage_->stop();
   listeners_.reset();
+  // While sessions end, modules may still store something and submit jobs.
   for (auto& worker : workers_) worker->drop_links();
+  // Answers still go to the reactors, which live until nobody can post to them.
+  if (storage_) storage_->stop();
+  offload_.reset();
   workers_.clear();
   storage_.reset();
   if (lock_fd_ >= 0) ::close(lock_fd_);
@@ -152,9 +153,7 @@ void Server::drain(const std::function<bool()>& is_impatient) {
   for (auto& worker : workers_) {
     worker->call([this, worker = worker.get()] {
       listeners_->stop(*worker);
-      worker->for_each_link([](Link& link) {
-        link.fail({xmpp::StreamCondition::system_shutdown, {}});
-      });
+      worker->drain();
     });
   }
   const auto give_up = environment_.clock().now() + config_.server.drain_timeout;

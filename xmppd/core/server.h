@@ -65,7 +65,6 @@ class XMPPD_API Server {
   [[nodiscard]] ModuleManager& modules() noexcept { return modules_; }
   [[nodiscard]] AddressTable& addresses() noexcept { return addresses_; }
   [[nodiscard]] const xmpp::TlsContext& tls_context() const noexcept { return *tls_context_; }
-  [[nodiscard]] const Certificates& certificates() const noexcept { return *certificates_; }
   [[nodiscard]] std::shared_ptr<const xmpp::StreamPolicy> stream_policy() const noexcept {
     return stream_policy_;
   }

@@ -80,6 +80,12 @@ void Worker::take_over(std::unique_ptr<Link> link, const xmpp::Jid& jid) {
   reference.set_place(links_.size());
   links_.push_back(std::move(link));
   reference.arrive(*this, jid);
+  if (is_draining_) reference.fail({xmpp::StreamCondition::system_shutdown, {}});
+}
+
+void Worker::drain() {
+  is_draining_ = true;
+  for_each_link([](Link& link) { link.fail({xmpp::StreamCondition::system_shutdown, {}}); });
 }
 
 std::unique_ptr<Link> Worker::release(Link& link) noexcept {

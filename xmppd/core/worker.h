@@ -78,6 +78,8 @@ class Worker {
              AddressTable::Key address_key);
   // A link that migrated here after authentication as `jid`.
   void take_over(std::unique_ptr<Link> link, const xmpp::Jid& jid);
+  // Tells every client that the server shuts down, also those whose links arrive later.
+  void drain();
   // Takes a link out, to be moved elsewhere.
   [[nodiscard]] std::unique_ptr<Link> release(Link& link) noexcept;
   // Destroys the link at the end of this turn.
@@ -126,6 +128,7 @@ class Worker {
   AccountTable accounts_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<std::unique_ptr<Link>> buried_;
+  bool is_draining_ = false;
   std::atomic<std::size_t> session_count_{0};
   std::thread thread_;
 };
