@@ -84,6 +84,13 @@ class Reactor {
   // Mails that wait. Any thread.
   [[nodiscard]] std::size_t mail_depth() const noexcept { return mailbox_.depth(); }
 
+  // When a turn is due though neither poller nor mailbox have news: at once (the past) if the last
+  // one left work, else at the next timer; kNever if there is none. For who calls turn() itself.
+  [[nodiscard]] Instant next_turn() const noexcept {
+    const bool work_left = backlog_ != nullptr || !again_.empty() || !dirty_.empty();
+    return work_left ? Instant{} : timers_.next_deadline();
+  }
+
   // Called in step 5 of every turn, in order of registration; for outboxes. Not removable.
   void at_end_of_turn(std::function<void()> call);
 

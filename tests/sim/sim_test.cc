@@ -1,0 +1,120 @@
+// sim_test: one seeded run of the simulation.
+//
+//   sim_test --seed N [--steps M] [--workers W] [--clients C] [--trace FILE]
+//
+// Exit status: 0 all checks held, 1 one did not (the command that repeats the run is printed), 2
+// usage. The last line is the digest of what every client saw: equal for equal arguments, byte for
+// byte.
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "sim/sim_workload.h"
+#include "xmpp/base/log.h"
+
+namespace {
+
+struct Arguments {
+  std::uint64_t seed = 1;
+  std::uint64_t steps = 50'000;
+  std::uint64_t workers = 2;
+  std::uint64_t clients = 3;
+  std::string trace;
+  bool is_verbose = false;
+};
+
+bool parse_number(std::string_view text, std::uint64_t& into) {
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), into);
+  return error == std::errc() && end == text.data() + text.size();
+}
+
+bool parse(int count, char** texts, Arguments& arguments) {
+  for (int i = 1; i < count; ++i) {
+    const std::string_view name = texts[i];
+    if (name == "--verbose") {
+      arguments.is_verbose = true;
+      continue;
+    }
+    if (++i >= count) return false;
+    const std::string_view value = texts[i];
+    bool is_ok = true;
+    if (name == "--seed") {
+      is_ok = parse_number(value, arguments.seed);
+    } else if (name == "--steps") {
+      is_ok = parse_number(value, arguments.steps);
+    } else if (name == "--workers") {
+      is_ok = parse_number(value, arguments.workers) && arguments.workers > 0;
+    } else if (name == "--clients") {
+      is_ok = parse_number(value, arguments.clients) && arguments.clients > 0;
+    } else if (name == "--trace") {
+      arguments.trace = value;
+    } else {
+      is_ok = false;
+    }
+    if (!is_ok) return false;
+  }
+  return true;
+}
+
+int run(const Arguments& arguments, std::FILE* trace) {
+  std::printf("seed %llu, %llu steps, %llu workers, %llu clients\n",
+              static_cast<unsigned long long>(arguments.seed),
+              static_cast<unsigned long long>(arguments.steps),
+              static_cast<unsigned long long>(arguments.workers),
+              static_cast<unsigned long long>(arguments.clients));
+  std::fflush(stdout);  // a crash must not hide the seed
+  sim::Transcript transcript(trace);
+  sim::SimWorld world(
+      {.seed = arguments.seed, .workers = static_cast<unsigned>(arguments.workers)});
+  sim::Workload workload(world, transcript, arguments.clients, arguments.seed);
+  const auto started = world.now();
+  workload.run(arguments.steps);
+  workload.finish();
+  const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(world.now() - started);
+  std::printf("%s; %lld ms of virtual time\n", workload.summary().c_str(),
+              static_cast<long long>(passed.count()));
+  for (const std::string& failure : workload.failures()) {
+    std::printf("FAILED %s\n", failure.c_str());
+  }
+  if (!workload.failures().empty()) {
+    std::printf("repeat with: sim_test --seed %llu --steps %llu --workers %llu --clients %llu\n",
+                static_cast<unsigned long long>(arguments.seed),
+                static_cast<unsigned long long>(arguments.steps),
+                static_cast<unsigned long long>(arguments.workers),
+                static_cast<unsigned long long>(arguments.clients));
+  }
+  std::printf("digest %s of %llu lines\n", transcript.digest().c_str(),
+              static_cast<unsigned long long>(transcript.lines()));
+  return workload.failures().empty() ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  if (!parse(argc, argv, arguments)) {
+    std::fprintf(stderr,
+                 "usage: sim_test --seed N [--steps M] [--workers W] [--clients C] [--trace FILE]"
+                 " [--verbose]\n");
+    return 2;
+  }
+  xmpp::log::set_level(arguments.is_verbose ? xmpp::log::Level::debug : xmpp::log::Level::error);
+  std::unique_ptr<std::FILE, int (*)(std::FILE*)> trace(nullptr, &std::fclose);
+  if (!arguments.trace.empty()) {
+    trace.reset(std::fopen(arguments.trace.c_str(), "w"));
+    if (!trace) {
+      std::fprintf(stderr, "cannot write %s: %s\n", arguments.trace.c_str(), std::strerror(errno));
+      return 2;
+    }
+  }
+  try {
+    return run(arguments, trace.get());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "FAILED %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,266 @@
+#include "sim/sim_workload.h"
+
+#include <charconv>
+
+#include "core/worker.h"
+#include "xmpp/xep/ping.h"
+
+namespace sim {
+
+using xmpp::Jid;
+using xmpp::Stanza;
+using xmpp::StanzaType;
+
+namespace {
+
+constexpr std::uint64_t kActGapMicroseconds = 4'000;
+constexpr Duration kFarewell = std::chrono::minutes(3);
+constexpr std::size_t kFailuresKept = 20;
+
+std::string life_name(const SimUser& user) {
+  return user.name() + "#" + std::to_string(user.life());
+}
+
+std::string key_of(const SimUser& receiver, std::string_view id) {
+  return receiver.name() + ": " + std::string(id);
+}
+
+}  // namespace
+
+Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients, std::uint64_t seed)
+    : world_(world), rng_(seed ^ 0x776f'726bULL), transcript_(transcript) {
+  // About two clients per account, so that accounts have several sessions.
+  const std::size_t accounts = clients / 2 + 1;
+  for (std::size_t i = 0; i < accounts; ++i) {
+    world_.add_account("user" + std::to_string(i) + "@localhost");
+  }
+  for (std::size_t i = 0; i < clients; ++i) {
+    const auto jid = Jid::parse("user" + std::to_string(i % accounts) + "@localhost/r" +
+                                std::to_string(i / accounts));
+    auto user = std::make_unique<SimUser>(world_, transcript_, "c" + std::to_string(i), *jid,
+                                          seed * 100 + i);
+    user->on_stanza = [this](SimUser& who, const Stanza& stanza) { on_stanza(who, stanza); };
+    user->on_end = [this](SimUser& who) { on_end(who); };
+    users_.push_back(std::move(user));
+  }
+}
+
+Workload::~Workload() = default;
+
+void Workload::run(std::uint64_t steps) {
+  for (std::uint64_t i = 0; i < steps && failures_.size() < kFailuresKept; ++i) {
+    if (world_.now() >= next_act_) {
+      act();
+      next_act_ =
+          world_.now() + Duration(static_cast<Duration::rep>(1 + rng_.below(kActGapMicroseconds)));
+    }
+    (void)world_.step(next_act_);
+  }
+}
+
+void Workload::act() {
+  SimUser& user = random_user();
+  if (!user.is_connected()) {
+    go_online(user);
+    return;
+  }
+  if (!user.is_bound()) {
+    // Logging in, or waiting for the end: sometimes the connection breaks right then.
+    if (pick(50) == 0) user.cut();
+    return;
+  }
+  const std::size_t dice = pick(100);
+  if (dice < 55) {
+    say(user);
+  } else if (dice < 75) {
+    ask(user);
+  } else if (dice < 92) {
+    change_presence(user);
+  } else if (dice < 95) {
+    user.note("freezes");
+    world_.freeze(user.reactor(), world_.now() + std::chrono::milliseconds(1 + pick(300)));
+  } else if (dice < 97) {
+    user.close();
+  } else if (dice < 98) {
+    user.vanish();
+  } else {
+    user.cut();
+  }
+}
+
+LinkQuality Workload::random_quality() {
+  LinkQuality quality;
+  quality.delay_min = Duration(static_cast<Duration::rep>(1 + rng_.below(2'000)));
+  quality.delay_max = quality.delay_min + Duration(static_cast<Duration::rep>(rng_.below(20'000)));
+  if (pick(2) == 0) quality.fragment_max = 1 + pick(200);
+  if (pick(3) == 0) quality.window = 300 + pick(4'000);
+  return quality;
+}
+
+void Workload::go_online(SimUser& user) {
+  ++logins_;
+  user.connect(random_quality());
+}
+
+// A chat message with a number of its own; to a session or to an account.
+void Workload::say(SimUser& user) {
+  SimUser& peer = random_user();
+  const bool is_to_bare = pick(3) == 0;
+  auto stanza = Stanza::message(StanzaType::chat, is_to_bare ? peer.jid().bare() : peer.jid());
+  const auto number = next_number_++;
+  stanza.envelope().id = "m" + std::to_string(number);
+  std::string body = life_name(user) + " " + std::to_string(number) + " ";
+  body.append(pick(20) == 0 ? pick(5'000) : pick(50), '.');
+  stanza.add_text("body", body);
+  ++sent_;
+  // Whoever is certainly there must get it.
+  for (auto& other : users_) {
+    const bool is_addressed = is_to_bare
+                                  ? other->jid().bare_equals(peer.jid()) && other->is_available()
+                                  : other.get() == &peer && other->is_bound();
+    if (!is_addressed) continue;
+    expected_[key_of(*other, stanza.id())] = {life_of(*other), life_of(user),
+                                              "message " + stanza.id() + " from " + life_name(user),
+                                              is_to_bare};
+  }
+  user.send(stanza);
+}
+
+void Workload::ask(SimUser& user) {
+  const auto id = "q" + std::to_string(next_number_++);
+  Jid to;
+  Life peer{nullptr, 0};
+  switch (pick(3)) {
+    case 0:
+      to = Jid::from_prepared("localhost");
+      break;
+    case 1:
+      to = user.jid().bare();
+      break;
+    default: {
+      SimUser& other = random_user();
+      if (!other.is_bound()) return;
+      to = other.jid();
+      peer = life_of(other);
+      break;
+    }
+  }
+  auto stanza = Stanza::iq(StanzaType::get, to, id);
+  stanza.add(xmpp::xep::Ping{});
+  ++requests_;
+  asked_.insert(key_of(user, id));
+  expected_[key_of(user, id)] = {life_of(user), peer, "answer to " + id};
+  user.send(stanza);
+}
+
+void Workload::change_presence(SimUser& user) {
+  const bool goes = user.is_available() && pick(4) == 0;
+  auto stanza = Stanza::presence(goes ? StanzaType::unavailable : StanzaType::available);
+  const auto status = std::to_string(next_number_++);
+  stanza.add_text("status", status);
+  if (pick(4) == 0) {
+    // Directed: seen by one, remembered by the server until the session ends.
+    stanza.envelope().to = random_user().jid();
+  } else if (goes) {
+    user.becomes_unavailable();
+    std::erase_if(expected_, [life = life_of(user)](const auto& entry) {
+      return entry.second.is_for_available && entry.second.receiver == life;
+    });
+  } else {
+    user.becomes_available(status);
+  }
+  user.send(stanza);
+}
+
+void Workload::on_stanza(SimUser& user, const Stanza& stanza) {
+  if (stanza.is_message() && stanza.type() == StanzaType::chat) {
+    on_message(user, stanza);
+  } else if (stanza.is_iq() && !stanza.is_request()) {
+    const auto asked = asked_.find(key_of(user, stanza.id()));
+    // (A life may get an answer to the question of an earlier one: its address is the same.)
+    if (asked == asked_.end()) {
+      fail(life_name(user) + " got an answer to what it did not ask, or twice: " + stanza.id());
+    } else {
+      asked_.erase(asked);
+    }
+    expected_.erase(key_of(user, stanza.id()));
+  } else if (stanza.is_iq() && stanza.is_request() && user.is_bound()) {
+    user.send(xmpp::make_result(stanza));
+  }
+}
+
+void Workload::on_message(SimUser& user, const Stanza& stanza) {
+  ++received_;
+  const auto body = stanza.child_text("body").value_or("");
+  const auto space = body.find(' ');
+  std::uint64_t number = 0;
+  if (space == std::string::npos ||
+      std::from_chars(body.data() + space + 1, body.data() + body.size(), number).ec !=
+          std::errc()) {
+    fail(life_name(user) + " got a message that nobody sent: " + body);
+    return;
+  }
+  auto& last = last_seen_[{life_name(user), body.substr(0, space)}];
+  if (number <= last) {
+    fail(life_name(user) + " got message " + std::to_string(number) + " of " +
+         body.substr(0, space) + (number == last ? " twice" : " after " + std::to_string(last)));
+  }
+  last = number;
+  expected_.erase(key_of(user, stanza.id()));
+}
+
+// What an ended life was to get, or to be the sender of, may be lost. (A sender that closed in
+// order has been heard to the end, but its bytes may have been under way when the clock of another
+// fault struck; the order checker still covers them.)
+void Workload::on_end(SimUser& user) {
+  const Life life = life_of(user);
+  std::erase_if(expected_, [&](const auto& entry) {
+    return entry.second.receiver == life || entry.second.peer == life;
+  });
+}
+
+void Workload::finish() {
+  world_.run_for(std::chrono::seconds(10));
+  for (const auto& [key, missing] : expected_) {
+    fail("lost: " + missing.what + " for " + life_name(*missing.receiver.first));
+  }
+  for (auto& user : users_) {
+    if (user->is_bound()) {
+      user->close();
+    } else if (user->is_connected()) {
+      fail(life_name(*user) + " hangs: connected, but neither bound nor ended");
+      user->cut();
+    }
+  }
+  world_.run_for(kFarewell);
+  check_nothing_left();
+}
+
+void Workload::check_nothing_left() {
+  auto& server = world_.server();
+  const auto expect_none = [this](std::size_t count, std::string_view what) {
+    if (count != 0) fail("left at the end: " + std::to_string(count) + " " + std::string(what));
+  };
+  expect_none(server.session_count(), "sessions");
+  expect_none(server.connection_count(), "connections");
+  expect_none(server.storage().depth(), "storage operations");
+  expect_none(server.offload().pending(), "offloaded jobs");
+  for (std::size_t i = 0; i < server.worker_count(); ++i) {
+    auto& worker = server.worker(i);
+    expect_none(worker.link_count(), "links");
+    expect_none(worker.accounts().size(), "accounts in memory");
+    expect_none(worker.reactor().mail_depth(), "mails");
+  }
+}
+
+void Workload::fail(std::string text) {
+  transcript_.add(world_.now(), "FAILED", text);
+  failures_.push_back(std::move(text));
+}
+
+std::string Workload::summary() const {
+  return std::to_string(logins_) + " logins, " + std::to_string(sent_) + " messages sent, " +
+         std::to_string(received_) + " received, " + std::to_string(requests_) + " requests";
+}
+
+}  // namespace sim

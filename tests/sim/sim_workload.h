@@ -1,0 +1,81 @@
+// What the clients of a simulation do, and what must hold whatever happens.
+//
+// Checkers: messages of one sender reach a session in the order sent, once; nothing between two
+// clients that stay connected is lost; every request to the server gets exactly one answer; when
+// all have gone, no session, connection, account, mail or storage operation is left.
+//
+// Thread-safety: one thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "sim/sim_user.h"
+#include "sim/sim_world.h"
+
+namespace sim {
+
+class Workload {
+ public:
+  Workload(SimWorld& world, Transcript& transcript, std::size_t clients, std::uint64_t seed);
+  ~Workload();
+
+  // Acts and steps `steps` times.
+  void run(std::uint64_t steps);
+  // Everybody leaves; then nothing may be left.
+  void finish();
+  // What was violated, for people; empty if all is well.
+  [[nodiscard]] const std::vector<std::string>& failures() const noexcept { return failures_; }
+  [[nodiscard]] std::string summary() const;
+
+ private:
+  // A life of a client.
+  using Life = std::pair<const SimUser*, std::uint32_t>;
+  // Something that must arrive at `receiver`, unless it or the peer it depends on ends first.
+  struct Expected {
+    Life receiver;
+    Life peer;  // null: the server itself
+    std::string what;
+    bool is_for_available = false;  // and unless the receiver becomes unavailable first
+  };
+
+  void act();
+  void go_online(SimUser& user);
+  void say(SimUser& user);
+  void ask(SimUser& user);
+  void change_presence(SimUser& user);
+  void on_stanza(SimUser& user, const xmpp::Stanza& stanza);
+  void on_message(SimUser& user, const xmpp::Stanza& stanza);
+  void on_end(SimUser& user);
+  void fail(std::string text);
+  void check_nothing_left();
+  [[nodiscard]] LinkQuality random_quality();
+  [[nodiscard]] static Life life_of(const SimUser& user) { return {&user, user.life()}; }
+  [[nodiscard]] SimUser& random_user() { return *users_[pick(users_.size())]; }
+  [[nodiscard]] std::size_t pick(std::size_t bound) {
+    return static_cast<std::size_t>(rng_.below(bound));
+  }
+
+  SimWorld& world_;
+  xmpp::SeededRng rng_;
+  Transcript& transcript_;
+  std::vector<std::unique_ptr<SimUser>> users_;
+  std::map<std::string, Expected> expected_;  // by "receiver's name: id"
+  std::set<std::string> asked_;               // requests not yet answered, by the same key
+  // The last number that a life of a receiver saw from a life of a sender.
+  std::map<std::pair<std::string, std::string>, std::uint64_t> last_seen_;
+  std::uint64_t next_number_ = 1;
+  Instant next_act_{};
+  std::uint64_t sent_ = 0;
+  std::uint64_t received_ = 0;
+  std::uint64_t requests_ = 0;
+  std::uint64_t logins_ = 0;
+  std::vector<std::string> failures_;
+};
+
+}  // namespace sim

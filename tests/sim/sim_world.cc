@@ -1,0 +1,187 @@
+#include "sim/sim_world.h"
+
+#include <map>
+#include <stdexcept>
+
+#include "core/worker.h"
+#include "xmpp/base/hash.h"
+#include "xmpp/sasl/credentials.h"
+#include "xmppd/storage.h"
+
+namespace sim {
+namespace {
+
+constexpr std::string_view kConfig = R"(
+[server]
+data_dir = "/nonexistent"
+control_socket = "/nonexistent/control.sock"
+[storage]
+path = "unused"
+[[listen]]
+service = "c2s"
+address = ["127.0.0.1:5222"]
+tls = "none"
+[profile.default.auth]
+plain_without_tls = true
+)";
+
+// What the scheduler may choose besides nodes.
+constexpr int kStorage = -1;
+constexpr int kOffload = -2;
+// Time that every step takes.
+constexpr std::uint64_t kStepMicroseconds = 20;
+
+// PBKDF2 once per password and process.
+const std::vector<xmpp::sasl::ScramKeys>& keys_of(std::string_view password) {
+  static std::map<std::string, std::vector<xmpp::sasl::ScramKeys>, std::less<>> known;
+  auto found = known.find(password);
+  if (found == known.end()) {
+    auto made = xmpp::sasl::derive_scram_keys(xmpp::Secret(std::string(password)),
+                                              "0123456789abcdef", xmpp::sasl::kMinIterations);
+    found = known.emplace(password, std::vector(made.begin(), made.end())).first;
+  }
+  return found->second;
+}
+
+}  // namespace
+
+xmppd::Config make_config(const WorldOptions& options) {
+  const std::string text = std::string(kConfig) + options.config;
+  auto parsed = xmppd::parse_config(text, "/nonexistent/sim.toml");
+  if (!parsed) {
+    std::string errors;
+    for (const auto& error : parsed.error()) errors += xmppd::to_string(error) + "\n";
+    throw std::runtime_error("configuration of the simulation: " + errors);
+  }
+  parsed->server.workers = options.workers;
+  parsed->storage.path = ":memory:";
+  for (auto& [name, profile] : parsed->profiles) {
+    profile.auth.scram_iterations = xmpp::sasl::kMinIterations;
+  }
+  return std::move(*parsed);
+}
+
+std::unique_ptr<xmpp::net::Poller> SimEnvironment::make_poller() {
+  auto poller = std::make_unique<SimPoller>();
+  pollers_.push_back(poller.get());
+  return poller;
+}
+
+std::unique_ptr<xmpp::Rng> SimEnvironment::make_rng() {
+  return std::make_unique<xmpp::SeededRng>(++seed_);
+}
+
+struct SimWorld::ClientLoop {
+  explicit ClientLoop(xmpp::Clock& clock) : reactor(poller, clock) {}
+  SimPoller poller;
+  xmpp::net::Reactor reactor;
+};
+
+SimWorld::SimWorld(const WorldOptions& options)
+    : rng_(options.seed),
+      net_(clock_, options.seed ^ 0x6e657477'6f726bULL),
+      environment_(clock_, options.seed * 1'000) {
+  xmpp::seed_process_hash(options.seed);
+  server_ = std::make_unique<xmppd::Server>(make_config(options), environment_,
+                                            std::filesystem::path("/nonexistent"));
+  server_->start();
+  entrance_ = std::make_shared<xmppd::Entrance>(xmppd::Entrance{
+      .service = xmppd::Service::c2s, .tls = xmppd::TlsMode::none, .is_loopback = true});
+  for (std::size_t i = 0; i < server_->worker_count(); ++i) {
+    nodes_.push_back({&server_->worker(i).reactor(), environment_.pollers()[i]});
+  }
+}
+
+SimWorld::~SimWorld() = default;
+
+void SimWorld::add_account(const std::string& jid, std::string_view password) {
+  auto parsed = xmpp::Jid::parse(jid);
+  if (!parsed) throw std::runtime_error("not an address: " + jid);
+  xmppd::AccountRecord account;
+  account.jid = *parsed;
+  account.created_at = clock_.wall();
+  account.keys = keys_of(password);
+  auto created = server_->storage().write_blocking(
+      *parsed,
+      [](xmppd::Tx& tx, const xmppd::AccountRecord& record) {
+        return tx.accounts().create(record);
+      },
+      account);
+  if (!created || !*created) throw std::runtime_error("cannot make the account " + jid);
+  server_->refresh_common_hashes();
+}
+
+xmpp::net::Reactor& SimWorld::make_reactor() {
+  loops_.push_back(std::make_unique<ClientLoop>(clock_));
+  nodes_.push_back({&loops_.back()->reactor, &loops_.back()->poller});
+  return loops_.back()->reactor;
+}
+
+std::unique_ptr<SimChannel> SimWorld::connect(const LinkQuality& quality, std::string address) {
+  auto ends = net_.connect(std::move(address), quality);
+  auto& worker = server_->worker(static_cast<std::size_t>(rng_.below(server_->worker_count())));
+  server_->admit(worker, std::move(ends.server), entrance_);
+  return std::move(ends.client);
+}
+
+void SimWorld::freeze(const xmpp::net::Reactor& loop, Instant until) {
+  for (Node& node : nodes_) {
+    if (node.reactor == &loop) node.frozen_until = until;
+  }
+}
+
+bool SimWorld::can_run(const Node& node, Instant now) {
+  if (node.frozen_until > now) return false;
+  return node.poller->is_ready() || node.reactor->mail_depth() != 0 ||
+         node.reactor->next_turn() <= now;
+}
+
+Instant SimWorld::next_event() const {
+  const auto clock_now = net_.now();
+  Instant next = net_.next_arrival();
+  for (const Node& node : nodes_) {
+    next = std::min(next, std::max(node.reactor->next_turn(), node.frozen_until));
+    if (node.frozen_until > clock_now) next = std::min(next, node.frozen_until);
+  }
+  return next;
+}
+
+bool SimWorld::step(Instant latest) {
+  const auto now = clock_.now();
+  runnable_.clear();
+  for (std::size_t i = 0; i < nodes_.size(); ++i) {
+    if (can_run(nodes_[i], now)) runnable_.push_back(static_cast<int>(i));
+  }
+  if (server_->storage().depth() != 0) runnable_.push_back(kStorage);
+  if (server_->offload().pending() != 0) runnable_.push_back(kOffload);
+  if (runnable_.empty()) {
+    const auto next = std::min(next_event(), latest);
+    if (next != xmpp::kNever && next > now) clock_.advance(next - now);
+    return next < latest;
+  }
+  const int chosen = runnable_[rng_.below(runnable_.size())];
+  if (chosen == kStorage) {
+    server_->storage().run_one();
+  } else if (chosen == kOffload) {
+    server_->offload().run_one();
+  } else {
+    // Never waits: the pollers of the simulator return at once.
+    nodes_[static_cast<std::size_t>(chosen)].reactor->turn(now);
+  }
+  clock_.advance(Duration(static_cast<Duration::rep>(rng_.below(kStepMicroseconds))));
+  return true;
+}
+
+bool SimWorld::run_until(const std::function<bool()>& is_done, Instant latest) {
+  while (!is_done()) {
+    if (clock_.now() >= latest || !step(latest)) return is_done();
+  }
+  return true;
+}
+
+void SimWorld::run_for(Duration time) {
+  const auto end = now() + time;
+  while (now() < end) (void)step(end);
+}
+
+}  // namespace sim

@@ -1,0 +1,110 @@
+// SimWorld: the real server (core, modules, storage closures) with all its workers in one thread, a
+// virtual clock, a simulated network, and a seeded scheduler that decides which worker, client,
+// storage batch or offloaded job runs next. Time moves only when nothing can run.
+//
+// Thread-safety: one thread; one world at a time in a process (ownership hashes under the process's
+// key). Invariants: (1) equal seeds and equal calls give equal runs. (2) Whoever has nothing to do
+// is not run, so that work which nobody was woken for stays undone and is noticed.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/config.h"
+#include "core/entrance.h"
+#include "core/environment.h"
+#include "core/server.h"
+#include "sim/sim_net.h"
+#include "xmpp/base/random.h"
+#include "xmpp/base/time.h"
+#include "xmpp/net/reactor.h"
+
+namespace sim {
+
+// The password of every account that add_account() makes without saying another.
+inline constexpr std::string_view kPassword = "secret";
+
+struct WorldOptions {
+  std::uint64_t seed = 1;
+  unsigned workers = 2;
+  // TOML, read behind the world's own: hosts, modules' options, limits.
+  std::string config = "[host.\"localhost\"]\n";
+};
+
+// The configuration of a world; throws std::runtime_error with the configuration's own errors.
+[[nodiscard]] xmppd::Config make_config(const WorldOptions& options);
+
+class SimEnvironment final : public xmppd::Environment {
+ public:
+  SimEnvironment(xmpp::ManualClock& clock, std::uint64_t seed) : clock_(clock), seed_(seed) {}
+  [[nodiscard]] xmpp::Clock& clock() override { return clock_; }
+  [[nodiscard]] std::unique_ptr<xmpp::net::Poller> make_poller() override;
+  [[nodiscard]] std::unique_ptr<xmpp::Rng> make_rng() override;
+  [[nodiscard]] bool has_threads() const override { return false; }
+  // In the order of the workers.
+  [[nodiscard]] const std::vector<SimPoller*>& pollers() const noexcept { return pollers_; }
+
+ private:
+  xmpp::ManualClock& clock_;
+  std::uint64_t seed_;
+  std::vector<SimPoller*> pollers_;
+};
+
+class SimWorld {
+ public:
+  explicit SimWorld(const WorldOptions& options);
+  ~SimWorld();
+  SimWorld(const SimWorld&) = delete;
+  SimWorld& operator=(const SimWorld&) = delete;
+
+  [[nodiscard]] xmppd::Server& server() noexcept { return *server_; }
+  [[nodiscard]] xmpp::Clock& clock() noexcept { return clock_; }
+  [[nodiscard]] Instant now() noexcept { return clock_.now(); }
+  // The scheduler's randomness, which workloads share.
+  [[nodiscard]] xmpp::Rng& rng() noexcept { return rng_; }
+
+  void add_account(const std::string& jid, std::string_view password = kPassword);
+  // A loop for one or more clients, which the scheduler runs like a worker. Lives as long as the
+  // world.
+  [[nodiscard]] xmpp::net::Reactor& make_reactor();
+  // A new connection to a worker of the scheduler's choice.
+  [[nodiscard]] std::unique_ptr<SimChannel> connect(const LinkQuality& quality,
+                                                    std::string address = "127.0.0.1:40000");
+
+  // A loop made by make_reactor() gets no turn until then: a client that does not read.
+  void freeze(const xmpp::net::Reactor& loop, Instant until);
+
+  // Runs one thing that can run; if there is none, moves the clock to the next thing that will be,
+  // at most to `latest`. False: nothing will happen by itself until `latest`, where the clock now
+  // stands (kNever: it did not move).
+  bool step(Instant latest = xmpp::kNever);
+  // Steps until `is_done`; false if the time ran out first.
+  bool run_until(const std::function<bool()>& is_done, Instant latest);
+  // Lets everything that is under way arrive.
+  void run_for(Duration time);
+
+ private:
+  struct Node {
+    xmpp::net::Reactor* reactor;
+    SimPoller* poller;
+    Instant frozen_until{};
+  };
+  struct ClientLoop;
+  [[nodiscard]] static bool can_run(const Node& node, Instant now);
+  [[nodiscard]] Instant next_event() const;
+
+  xmpp::ManualClock clock_;
+  xmpp::SeededRng rng_;
+  SimNet net_;
+  SimEnvironment environment_;
+  std::unique_ptr<xmppd::Server> server_;
+  std::shared_ptr<const xmppd::Entrance> entrance_;
+  std::vector<std::unique_ptr<ClientLoop>> loops_;
+  std::vector<Node> nodes_;
+  std::vector<int> runnable_;  // scratch of step()
+};
+
+}  // namespace sim
