@@ -128,10 +128,17 @@ Sorted sort_arguments(const std::vector<std::string>& arguments,
     } else if (sorted.has_mark || argument.size() < 2 || argument.front() != '-') {
       sorted.words.push_back(argument);
     } else {
+      // Name and value apart: CLI11 takes "--name=" for an option whose value follows.
+      const auto equals = argument.find('=');
+      const std::string name = argument.substr(0, equals);
+      if (equals != std::string::npos && with_value.contains(name)) {
+        sorted.options.push_back(name);
+        sorted.options.push_back(argument.substr(equals + 1));
+        continue;
+      }
       sorted.options.push_back(argument);
       if (with_value.contains(argument) && i + 1 < arguments.size()) {
-        // As one argument, so that a value that looks like an option stays a value.
-        sorted.options.back() += '=' + arguments[++i];
+        sorted.options.push_back(arguments[++i]);
       }
     }
   }

@@ -1,0 +1,314 @@
+"""The command-line contract: real xmppd and xmppctl, exit codes, JSON shapes, sessions.
+
+Usage: cli_test.py XMPPD XMPPCTL
+"""
+import base64
+import json
+import os
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+XMPPD, XMPPCTL = sys.argv[1:3]
+
+CONFIG = """
+[server]
+workers = 2
+data_dir = "data"
+control_socket = "control.sock"
+drain_timeout = "2s"
+[[listen]]
+service = "c2s"
+address = ["127.0.0.1:0"]
+tls = "none"
+[profile.default.auth]
+plain_without_tls = true
+scram_iterations = 4096
+[host."localhost"]
+[host."other.example"]
+"""
+
+
+class Xmppd:
+    """A server in a directory of its own."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.config = os.path.join(directory, "xmppd.toml")
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(CONFIG)
+        self.socket = os.path.join(directory, "control.sock")
+        self.process = None
+
+    def start(self):
+        with open(os.path.join(self.directory, "log"), "ab") as log:
+            self.process = subprocess.Popen(
+                [XMPPD, "--config", self.config], stdout=subprocess.PIPE, stderr=log, text=True)
+        readable, _, _ = select.select([self.process.stdout], [], [], 60)
+        line = self.process.stdout.readline() if readable else ""
+        ready = re.fullmatch(r"xmppd ready c2s=127\.0\.0\.1:(\d+) control=(\S+)\n", line)
+        if not ready:
+            raise RuntimeError(f"not ready: {line!r}\n{self.log()}")
+        self.port = int(ready.group(1))
+        assert ready.group(2) == self.socket, line
+
+    def log(self):
+        with open(os.path.join(self.directory, "log"), encoding="utf-8") as file:
+            return file.read()
+
+    def end(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.process:
+            self.process.stdout.close()
+
+
+class Client:
+    """As little of a client as binds a resource."""
+
+    def __init__(self, port, user, password, resource):
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=20)
+        self.text = ""
+        secret = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
+        self.open_stream()
+        self.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{secret}</auth>")
+        self.expect("<success")
+        self.text = ""
+        self.open_stream()
+        self.send("<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+                  f"<resource>{resource}</resource></bind></iq>")
+        self.expect("</jid>")
+
+    def open_stream(self):
+        self.send("<?xml version='1.0'?><stream:stream xmlns='jabber:client' to='localhost' "
+                  "version='1.0' xmlns:stream='http://etherx.jabber.org/streams'>")
+        self.expect("</stream:features>")
+
+    def send(self, text):
+        self.socket.sendall(text.encode())
+
+    def expect(self, part):
+        while part not in self.text:
+            if "</failure>" in self.text:
+                raise AssertionError(self.text)
+            got = self.socket.recv(65536)
+            if not got:
+                raise AssertionError(f"closed before {part}: {self.text}")
+            self.text += got.decode()
+
+    def close(self):
+        self.socket.close()
+
+
+class Contract(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="xmppd-cli-")
+        self.addCleanup(self.directory.cleanup)
+        self.server = Xmppd(self.directory.name)
+        self.addCleanup(self.server.end)
+        self.server.start()
+
+    def ctl(self, *arguments, code=0, stdin=""):
+        done = subprocess.run([XMPPCTL, "--socket", self.server.socket, *arguments], input=stdin,
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def ctl_json(self, *arguments, code=0, stdin=""):
+        return json.loads(self.ctl(*arguments, "--json", code=code, stdin=stdin))
+
+    def error_code(self, *arguments, code=1):
+        answer = self.ctl_json(*arguments, code=code)
+        self.assertEqual(set(answer), {"error"})
+        self.assertEqual(set(answer["error"]), {"code", "text"})
+        return answer["error"]["code"]
+
+    def test_users(self):
+        self.ctl("user", "add", "alice@localhost", "--password", "a")
+        self.ctl("--password-stdin", "user", "add", "Bob@localhost", stdin="b\n")
+        users = self.ctl_json("user", "list", "localhost")
+        self.assertEqual([user["jid"] for user in users], ["alice@localhost", "bob@localhost"])
+        for user in users:
+            self.assertTrue(user["enabled"])
+            self.assertRegex(user["created"], r"^\d{4}-\d\d-\d\dT.*Z$")
+        self.assertEqual(self.ctl_json("user", "list", "other.example"), [])
+        cases = {
+            ("user", "add", "alice@localhost", "--password", "x"): "conflict",
+            ("user", "add", "alice@nowhere", "--password", "x"): "not-found",
+            ("user", "add", "localhost", "--password", "x"): "bad-argument",
+            ("user", "add", "alice@localhost/r", "--password", "x"): "bad-argument",
+            ("user", "add", "straße@localhost", "--password", "x"): "bad-argument",
+            ("user", "add", "carol@localhost", "--password", ""): "bad-argument",
+            ("user", "passwd", "nobody@localhost", "--password", "x"): "not-found",
+            ("user", "delete", "nobody@localhost"): "not-found",
+            ("user", "list", "nowhere"): "not-found",
+        }
+        for arguments, expected in cases.items():
+            with self.subTest(arguments):
+                self.assertEqual(self.error_code(*arguments), expected)
+        self.ctl("user", "delete", "bob@localhost")
+        self.assertEqual(len(self.ctl_json("user", "list", "localhost")), 1)
+        self.assertNotIn("password=", self.server.log())
+
+    def test_sessions(self):
+        for name in ("alice", "bob"):
+            self.ctl("user", "add", f"{name}@localhost", "--password", "secret")
+        one = Client(self.server.port, "alice", "secret", "one")
+        two = Client(self.server.port, "alice", "secret", "two")
+        bob = Client(self.server.port, "bob", "secret", "b")
+        for client in (one, two, bob):
+            self.addCleanup(client.close)
+        sessions = self.ctl_json("session", "list")
+        self.assertEqual([session["jid"] for session in sessions],
+                         ["alice@localhost/one", "alice@localhost/two", "bob@localhost/b"])
+        for session in sessions:
+            self.assertTrue(session["address"].startswith("127.0.0.1"))
+            self.assertIsNone(session["tls"])
+            self.assertEqual(session["sasl"], "PLAIN")
+            self.assertIsInstance(session["connected_s"], int)
+            self.assertFalse(session["available"])
+            self.assertEqual(session["priority"], 0)
+        self.assertEqual(len(self.ctl_json("session", "list", "localhost")), 3)
+        self.assertEqual(self.ctl_json("session", "list", "other.example"), [])
+        self.assertEqual(self.ctl_json("status")["sessions"], 3)
+
+        kicked = self.ctl_json("session", "kick", "alice@localhost/one")
+        self.assertEqual(kicked["kicked"], ["alice@localhost/one"])
+        one.expect("policy-violation")
+        self.assertEqual(self.error_code("session", "kick", "alice@localhost/one"), "not-found")
+        self.ctl("user", "passwd", "alice@localhost", "--password", "fresh")
+        self.assertEqual(len(self.ctl_json("session", "list")), 2)
+        self.ctl("user", "delete", "alice@localhost")
+        two.expect("not-authorized")
+        left = [session["jid"] for session in self.ctl_json("session", "list")]
+        self.assertEqual(left, ["bob@localhost/b"])
+        self.ctl("stop")
+        bob.expect("system-shutdown")
+
+    def test_new_password_counts(self):
+        self.ctl("user", "add", "alice@localhost", "--password", "old")
+        self.ctl("user", "passwd", "alice@localhost", "--password", "new")
+        Client(self.server.port, "alice", "new", "r").close()
+        with self.assertRaisesRegex(AssertionError, "<not-authorized"):
+            Client(self.server.port, "alice", "old", "r")
+
+    def test_server(self):
+        status = self.ctl_json("status")
+        self.assertTrue(status["ready"])
+        self.assertEqual(status["workers"], 2)
+        self.assertEqual(status["hosts"], 2)
+        self.assertLessEqual({"version", "uptime_s", "sessions", "connections"}, set(status))
+        hosts = self.ctl_json("host", "list")
+        self.assertEqual([host["host"] for host in hosts], ["localhost", "other.example"])
+        modules = {module["module"]: module for module in self.ctl_json("module", "list")}
+        self.assertTrue(modules["ping"]["loaded"])  # found beside the binary
+        chain = self.ctl_json("module", "hooks", "ToAccount")
+        self.assertIn({"profile": "default", "stage": "deliver", "module": "message"}, chain)
+        error = self.ctl_json("module", "hooks", "ToAcount", code=1)["error"]
+        self.assertEqual(error["code"], "not-found")
+        self.assertIn("ToAccount", error["text"])
+
+    def test_usage(self):
+        for arguments in ((), ("uzer",), ("user", "lst"), ("user", "list"), ("status", "--bogus"),
+                          ("status", "more"), ("user", "add", "a@localhost")):
+            with self.subTest(arguments):
+                self.ctl(*arguments, code=2)
+        self.assertEqual(self.error_code("user", "lst", code=2), "usage")
+        self.assertIn("user", self.ctl("--help"))
+        script = self.ctl("completion", "bash")
+        bash = (script + "\nCOMP_WORDS=(xmppctl user pa); COMP_CWORD=2; _xmppctl\n"
+                "echo \"${COMPREPLY[@]}\"\n")
+        done = subprocess.run(["bash", "-c", bash], capture_output=True, text=True, check=True)
+        self.assertEqual(done.stdout, "passwd\n")
+
+    def test_stop_returns_when_the_process_has_gone(self):
+        self.assertEqual(os.stat(self.server.socket).st_mode & 0o777, 0o600)
+        self.ctl("stop")
+        self.assertEqual(self.server.process.wait(timeout=1), 0)
+        self.assertFalse(os.path.exists(self.server.socket))
+        self.assertEqual(self.error_code("status", code=3), "unreachable")
+
+    def test_takes_the_place_of_a_dead_server(self):
+        self.server.process.send_signal(signal.SIGKILL)
+        self.server.process.wait()
+        self.assertTrue(os.path.exists(self.server.socket))
+        self.ctl("status", code=3)
+        self.server.process.stdout.close()
+        self.server.start()
+        self.ctl("status")
+
+    def test_refuses_the_place_of_a_live_server(self):
+        with tempfile.TemporaryDirectory(prefix="xmppd-cli-") as other:
+            config = os.path.join(other, "xmppd.toml")
+            with open(config, "w", encoding="utf-8") as file:
+                file.write(CONFIG.replace('"control.sock"', json.dumps(self.server.socket)))
+            done = subprocess.run([XMPPD, "--config", config], capture_output=True, text=True,
+                                  timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another server answers there", done.stderr)
+        self.ctl("status")
+
+    def test_protocol(self):
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.connect(self.server.socket)
+            raw.sendall(b'{"id":1,"command":"status"}\n{"id":"two","command":"statis"}\nx\n'
+                        b'{"id":3,"command":"session.list"}\n')
+            lines = raw.makefile("r", encoding="utf-8")
+            answers = [json.loads(lines.readline()) for _ in range(4)]
+            self.assertEqual([answer["id"] for answer in answers], [1, "two", None, 3])
+            self.assertEqual(answers[1]["error"]["code"], "unknown-command")
+            self.assertEqual(answers[2]["error"]["code"], "bad-request")
+            self.assertEqual(answers[3]["result"], [])
+            try:
+                raw.sendall(b"x" * 2_000_000)
+            except BrokenPipeError:
+                pass  # it had read enough
+            self.assertEqual(json.loads(lines.readline())["error"]["code"], "too-large")
+        self.ctl("status")
+
+    def test_too_many_connections(self):
+        held = []
+        for _ in range(64):
+            raw = socket.socket(socket.AF_UNIX)
+            self.addCleanup(raw.close)
+            raw.connect(self.server.socket)
+            held.append(raw)
+        self.assertEqual(self.error_code("status"), "unavailable")
+        held.pop().close()
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            done = subprocess.run([XMPPCTL, "--socket", self.server.socket, "status"],
+                                  capture_output=True, check=False)
+            if done.returncode == 0:
+                return
+        self.fail("the place of a closed connection was not freed")
+
+
+class Configuration(unittest.TestCase):
+    def check(self, text, *arguments):
+        with tempfile.TemporaryDirectory(prefix="xmppd-cli-") as directory:
+            path = os.path.join(directory, "x.toml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+            return subprocess.run([XMPPD, "--config", path, *arguments], capture_output=True,
+                                  text=True, timeout=60, check=False)
+
+    def test_check_config(self):
+        self.assertEqual(self.check(CONFIG, "--check-config").returncode, 0)
+        wrong = self.check("[server]\nwokers = 2\n", "--check-config")
+        self.assertEqual(wrong.returncode, 2)
+        self.assertRegex(wrong.stderr, r"x\.toml:2:1: .*workers")
+        self.assertEqual(subprocess.run([XMPPD], capture_output=True, check=False).returncode, 2)
+        self.assertEqual(
+            subprocess.run([XMPPD, "--bogus"], capture_output=True, check=False).returncode, 2)
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])

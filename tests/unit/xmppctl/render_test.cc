@@ -1,0 +1,51 @@
+// Results as tables and lines.
+#include "render.h"
+
+#include <gtest/gtest.h>
+
+#include "canned.h"
+
+namespace xmppctl {
+namespace {
+
+TEST(Render, AlignsTables) {
+  EXPECT_EQ(render(json(R"([{"jid":"bö@x","count":5,"up":true,"connected_s":61},
+                            {"jid":"alice@x","count":12,"up":false,"extra":["a","b"]}])")),
+            "JID      COUNT  UP   CONNECTED  EXTRA\n"
+            "bö@x         5  yes      1m 1s  -\n"
+            "alice@x     12  no           -  a, b\n");
+}
+
+TEST(Render, ShowsObjectsAndTexts) {
+  EXPECT_EQ(render(json(R"({"version":"1","uptime_s":7,"data_dir":null})")),
+            "version   1\nuptime    7s\ndata dir  -\n");
+  EXPECT_EQ(render(json(R"({"jid":"a@b","text":"created"})")), "created\n");
+  EXPECT_EQ(render(json("[]")), "none\n");
+  EXPECT_EQ(render(json(R"(["a",1])")), "a\n1\n");
+  EXPECT_EQ(render(Poco::Dynamic::Var()), "");
+}
+
+TEST(Render, LetsNoControlCharacterThrough) {
+  EXPECT_EQ(printable("a\x1b[31mb\n\xc2\x9b"
+                      "c\u202e"),
+            "a?[31mb??c?");
+  EXPECT_EQ(printable("\xff"
+                      "a"),
+            "?a");
+  EXPECT_EQ(render(json(R"([{"a":"x\u001by"}])")), "A\nx?y\n");
+}
+
+TEST(Render, KeepsTheOrderInJson) {
+  EXPECT_EQ(to_json(json(R"([{"b":1,"a":[true,null,"ü"]}])")), R"([{"b":1,"a":[true,null,"ü"]}])");
+  EXPECT_EQ(error_json("c", "t\""), R"({"error":{"code":"c","text":"t\""}})");
+}
+
+TEST(Render, FormatsSeconds) {
+  EXPECT_EQ(format_seconds(59), "59s");
+  EXPECT_EQ(format_seconds(3599), "59m 59s");
+  EXPECT_EQ(format_seconds(86399), "23h 59m");
+  EXPECT_EQ(format_seconds(90000), "1d 1h");
+}
+
+}  // namespace
+}  // namespace xmppctl
