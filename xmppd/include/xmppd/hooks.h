@@ -88,18 +88,19 @@ struct SentByAccount : StanzaHook {
   Session* session;  // nullptr if the server sent it in the account's name
 };
 
-// A stanza addressed to a host itself (domain JID). Fired on whatever worker it reached. Iq
-// requests with a handler for Target::host are answered before this hook. Nobody stops it: iq get
-// and set bounce service-unavailable, everything else is dropped.
+// A stanza addressed to a host itself (domain JID). Fired on whatever worker it reached,
+// before any iq handler, so that a filter sees requests too. Nobody stops it: iq get and set go to
+// the handler for Target::host or bounce service-unavailable, everything else is dropped.
 struct ToHost : StanzaHook {
   static constexpr std::string_view kName = "ToHost";
   ToHost(xmpp::Stanza& s, Host& host) noexcept : StanzaHook(s), to(host) {}
   Host& to;
 };
 
-// A stanza addressed to an account (bare or full JID). Fired on the account's owner. Iq requests to
-// the bare JID with a handler for an account target are answered before this hook. Nobody stops it:
-// message and iq requests bounce service-unavailable, everything else is dropped.
+// A stanza addressed to an account (bare or full JID). Fired on the account's owner, before any
+// iq handler, so that a filter sees requests too. Nobody stops it: iq requests to the bare JID go
+// to the handler for an account target; messages and other iq requests bounce service-unavailable,
+// everything else is dropped.
 struct ToAccount : StanzaHook {
   static constexpr std::string_view kName = "ToAccount";
   ToAccount(xmpp::Stanza& s, Account& account) noexcept : StanzaHook(s), to(account) {}
@@ -114,7 +115,8 @@ struct ToSession : StanzaHook {
   Session& to;
 };
 
-// A resource was bound; the client has not been told yet. Verdicts mean nothing.
+// A resource was bound; the client has not been told yet, so nothing may be delivered to this
+// session here. Verdicts mean nothing.
 struct Bound {
   static constexpr std::string_view kName = "Bound";
   Session& session;

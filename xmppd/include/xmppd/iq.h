@@ -7,10 +7,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
-#include <variant>
-#include <vector>
 
 #include "xmpp/base/task.h"
 #include "xmpp/core/stanza.h"
@@ -22,7 +21,6 @@ namespace xmppd {
 class Account;
 class Host;
 class Session;
-class Link;
 
 // To whom a request may be addressed so that a handler gets it; combine with |.
 enum class Target : std::uint8_t {

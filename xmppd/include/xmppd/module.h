@@ -20,7 +20,6 @@
 #pragma once
 
 #include <functional>
-#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -74,7 +73,7 @@ struct ModuleInfo {
   std::string_view name;
   std::string_view xep = {};      // "0199", "RFC 6121", or empty
   std::string_view summary = {};  // one line for `xmppctl module list`
-  std::initializer_list<std::string_view> requires_modules = {};
+  std::vector<std::string_view> requires_modules = {};
 };
 
 // Makes instances; one per module and process.
@@ -86,8 +85,7 @@ class XMPPD_API ModuleFactory {
 };
 
 namespace detail {
-// The payload as IqHandler sees it: decodes, calls, and completes.
-using IqRunner = xmpp::Task<IqReply> (*)(IqCall& call, void* context);
+// What on_iq() registers: decodes the payload and calls the module's function.
 struct IqHandler {
   xmpp::xml::Name payload{"", ""};
   Target targets{};
