@@ -471,8 +471,12 @@ xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret passwor
   if (!found) log_storage_failure(found.error());
   if (lookup != xmpp::sasl::Lookup::failed) {
     // Unknown users take as long as known ones.
+    // Any hash will do: an imported account may have but one.
     constexpr auto kHash = xmpp::sasl::ScramHash::sha256;
     const auto* stored = found->has_value() ? (**found).find_keys(kHash) : nullptr;
+    if (stored == nullptr && found->has_value() && !(**found).keys.empty()) {
+      stored = &(**found).keys.front();
+    }
     auto keys = stored != nullptr
                     ? *stored
                     : xmpp::sasl::fake_scram_keys(server_.sasl_secret(), username, kHash,

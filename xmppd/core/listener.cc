@@ -10,6 +10,8 @@ namespace xmppd {
 namespace {
 
 constexpr int kAcceptsPerTurn = 64;
+// Out of descriptors the socket stays readable: ask again when some may have been closed.
+constexpr xmpp::Duration kRetry = std::chrono::milliseconds(200);
 const xmpp::log::Context kLog{.component = "listener"};
 
 [[noreturn]] void refuse(const xmpp::net::SocketError& error) {
@@ -30,13 +32,24 @@ struct ListenerSet::Socket {
                socket.set.accept_all(socket);
              },
              this};
+    retry.set_callback([this] { watch_it(); });
   }
   ListenerSet& set;
   Worker& worker;
   xmpp::net::Listener listener;
   std::shared_ptr<const Entrance> entrance;
   xmpp::net::Watch watch;
+  xmpp::Timer retry;
   bool is_watched = false;
+
+  void watch_it() {
+    worker.reactor().watch_fd(listener.fd(), watch);
+    is_watched = true;
+  }
+  void unwatch_it() noexcept {
+    if (is_watched) worker.reactor().unwatch_fd(listener.fd(), watch);
+    is_watched = false;
+  }
 };
 
 ListenerSet::ListenerSet(Server& server, const std::vector<ListenConfig>& config)
@@ -72,17 +85,14 @@ ListenerSet::ListenerSet(Server& server, const std::vector<ListenConfig>& config
 ListenerSet::~ListenerSet() = default;
 
 void ListenerSet::start() {
-  for (auto& socket : sockets_) {
-    socket->worker.reactor().watch_fd(socket->listener.fd(), socket->watch);
-    socket->is_watched = true;
-  }
+  for (auto& socket : sockets_) socket->watch_it();
 }
 
 void ListenerSet::stop(Worker& worker) noexcept {
   for (auto& socket : sockets_) {
-    if (&socket->worker != &worker || !socket->is_watched) continue;
-    worker.reactor().unwatch_fd(socket->listener.fd(), socket->watch);
-    socket->is_watched = false;
+    if (&socket->worker != &worker) continue;
+    socket->retry.cancel();
+    socket->unwatch_it();
   }
 }
 
@@ -93,6 +103,9 @@ void ListenerSet::accept_all(Socket& socket) {
     if (!channel) {
       if (error == EMFILE || error == ENFILE) {
         xmpp::log::error(kLog, "out of file descriptors: raise LimitNOFILE (ulimit -n)");
+        socket.unwatch_it();
+        auto& reactor = socket.worker.reactor();
+        reactor.timers().set(socket.retry, reactor.now() + kRetry);
       }
       return;
     }

@@ -1,5 +1,6 @@
 #include "core/router.h"
 
+#include <exception>
 #include <memory>
 
 #include "core/ownership.h"
@@ -47,11 +48,22 @@ xmpp::Task<void> answer_later(std::unique_ptr<IqCall> call, IqTable::Entry& entr
   reply_to(make_answer(call->request, reply));
 }
 
+// The backstop for exceptions out of handlers (architecture, Errors 5).
+IqReply answer_now(IqTable::Entry& entry, IqCall& call) {
+  try {
+    return entry.handler.answer(call);
+  } catch (const std::exception& error) {
+    xmpp::log::error(entry.scope->log_context(), "exception in an iq handler",
+                     {xmpp::log::kv("what", error.what())});
+    return IqReply::error(StanzaCondition::internal_server_error);
+  }
+}
+
 // Answers now or later through `reply_to`.
 void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call,
                  std::function<void(Stanza)> reply_to) {
   if (entry.handler.answer) {
-    reply_to(make_answer(call->request, entry.handler.answer(*call)));
+    reply_to(make_answer(call->request, answer_now(entry, *call)));
   } else {
     entry.scope->spawn(answer_later(std::move(call), entry, std::move(reply_to)));
   }
