@@ -3,6 +3,7 @@
 // presence so that whoever saw a session come also sees it go (RFC 6121 4).
 #include <algorithm>
 #include <charconv>
+#include <utility>
 #include <vector>
 
 #include "xmppd/module.h"
@@ -61,7 +62,12 @@ class Presence final : public Module {
         return Verdict::handled;
       }
       case StanzaType::unavailable:
-        hook.from.set_unavailable(hook.stanza);
+        if (hook.from.is_available()) {
+          hook.from.set_unavailable(hook.stanza);
+        } else {
+          // RFC 6121 4.6.3: who was told directly is told also without initial presence.
+          tell_directed(hook.from, hook.stanza);
+        }
         return Verdict::handled;
       case StanzaType::error:
         return Verdict::drop;
@@ -119,15 +125,18 @@ class Presence final : public Module {
   Verdict on_unavailable(Unavailable& hook) {
     const auto& presence = *hook.session.presence();
     for (Session* other : hook.session.account().sessions()) {
-      if (other->is_available()) other->deliver(addressed(presence, other->jid().bare()));
+      // RFC 6121 4.5.2: also to the resource that sent it (a link that is closing drops it).
+      if (other->is_available() || other == &hook.session) {
+        other->deliver(addressed(presence, other->jid().bare()));
+      }
     }
-    auto targets = std::move(hook.session[directed_].targets);
-    hook.session[directed_].targets.clear();
-    for (Jid& target : targets) {
-      auto stanza = addressed(presence, std::move(target));
-      hook.session.account().send(std::move(stanza));
-    }
+    tell_directed(hook.session, presence);
     return Verdict::pass;
+  }
+
+  void tell_directed(Session& session, const Stanza& presence) {
+    auto targets = std::exchange(session[directed_].targets, {});
+    for (Jid& target : targets) session.account().send(addressed(presence, std::move(target)));
   }
 
   // However a session ends, everybody who saw it is told (RFC 6121 4.5.2).
@@ -138,9 +147,7 @@ class Presence final : public Module {
       hook.session.set_unavailable(std::move(gone));
       return Verdict::pass;
     }
-    for (Jid& target : hook.session[directed_].targets) {
-      hook.session.account().send(addressed(gone, target));
-    }
+    tell_directed(hook.session, gone);
     return Verdict::pass;
   }
 
