@@ -178,9 +178,26 @@ std::unique_ptr<Module> ModuleManager::make_configured(const std::string& name,
   return module;
 }
 
+bool ModuleManager::check_names(const ProfileConfig& profile, const std::string& key,
+                                std::vector<ConfigError>& errors) const {
+  const auto known = installed();
+  const auto before = errors.size();
+  for (const auto* names : {&profile.modules.added, &profile.modules.removed}) {
+    for (const auto& [name, at] : *names) {
+      if (std::find(known.begin(), known.end(), name) != known.end()) continue;
+      auto near = nearest_name(name, known);
+      errors.push_back({at, key,
+                        "no module '" + name + "' in " + directory_.string() +
+                            (near.empty() ? "" : "; did you mean '" + near + "'?")});
+    }
+  }
+  return errors.size() == before;
+}
+
 std::vector<ConfigError> ModuleManager::check(const Config& config) {
   std::vector<ConfigError> errors;
   for (const auto& [profile_name, profile] : config.profiles) {
+    if (!check_names(profile, "profile." + profile_name + ".modules", errors)) continue;
     std::vector<std::string> names;
     try {
       names = resolve(profile);

@@ -54,6 +54,9 @@ class ModuleManager {
   std::unique_ptr<Module> make_configured(const std::string& name, const ProfileConfig& profile,
                                           std::string_view profile_name,
                                           std::vector<ConfigError>& errors);
+  // Does every name that the profile selects belong to a module?
+  bool check_names(const ProfileConfig& profile, const std::string& key,
+                   std::vector<ConfigError>& errors) const;
   std::filesystem::path directory_;
   std::unique_ptr<Libraries> libraries_;
   std::map<std::string, const ModuleFactory*> factories_;
