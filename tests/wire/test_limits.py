@@ -155,7 +155,37 @@ class NeverReads(WireTest):
                 for _ in range(2000):
                     bob.sock.sendall(ping.encode())
 
-    def test_never_reads_before_authentication(self):
+    def never_reads_answers(self, client, request):
+        """Asks as fast as it can, reads nothing: the server's memory must not pay for it."""
+        before = self.server.memory_kib()
+        client.sock.settimeout(3)
+        sent = 0
+        with self.assertRaises(OSError):
+            while sent < 60_000_000:
+                client.sock.sendall(request)
+                sent += len(request)
+        self.assertLess(self.server.memory_kib() - before, 12_000 * PATIENCE)
+
+    def test_never_reads_answers_of_the_stream(self):
+        """Those that the stream gives itself, here to a second bind, count as well."""
+        with self.deaf("bob", "bind") as bob:
+            self.never_reads_answers(
+                bob, f"<iq type='set' id='2'><bind xmlns='{wire.BIND}'/></iq>".encode() * 100)
+
+    def test_never_reads_answers_before_bind(self):
+        with self.secured(receive_buffer=4096) as client:
+            wire.authenticate(client, wire.Scram("alice", self.users["alice"]))
+            client.new_stream()
+            client.open()
+            self.never_reads_answers(
+                client, f"<iq type='get' id='2'><bind xmlns='{wire.BIND}'/></iq>".encode() * 100)
+
+    def test_never_reads_answers_before_authentication(self):
+        with self.secured(receive_buffer=4096) as client:
+            self.never_reads_answers(
+                client, b"<iq type='get' id='2'><query xmlns='jabber:iq:register'/></iq>" * 100)
+
+    def test_never_reads_failures(self):
         """The answers to nonsense are bounded as well."""
         with self.secured() as client:
             client.sock.settimeout(3)
