@@ -1,5 +1,7 @@
 // Commands about sessions: list, kick.
+#include <algorithm>
 #include <array>
+#include <iterator>
 
 #include "core/commands.h"
 #include "core/ownership.h"
@@ -74,15 +76,14 @@ ResultTask list_sessions(CommandContext& context, CommandArguments arguments) {
             [](const SessionRow& a, const SessionRow& b) { return a.jid < b.jid; });
   List list;
   for (auto& row : rows) {
-    list.push_back(
-        Object{{"jid", std::move(row.jid)},
-               {"address", std::move(row.address)},
-               {"tls", text_or_null(row.tls)},
-               {"sasl", text_or_null(row.mechanism)},
-               {"connected_s", row.connected_s},
-               {"available", row.is_available},
-               {"priority", row.is_available ? CommandValue(row.priority) : CommandValue()},
-               {"worker", CommandValue::count(row.worker)}});
+    list.push_back(Object{{"jid", std::move(row.jid)},
+                          {"address", std::move(row.address)},
+                          {"tls", text_or_null(row.tls)},
+                          {"sasl", text_or_null(row.mechanism)},
+                          {"connected_s", row.connected_s},
+                          {"available", row.is_available},
+                          {"priority", row.priority},
+                          {"worker", CommandValue::count(row.worker)}});
   }
   co_return CommandValue(std::move(list));
 }
