@@ -1,105 +1,15 @@
 #include "command_line.h"
 
-#include <CLI/CLI.hpp>
-
 #include <algorithm>
 #include <map>
 #include <numeric>
 #include <set>
-#include <sstream>
+#include <utility>
 
 #include "render.h"
 
 namespace xmppctl {
 namespace {
-
-constexpr const char* kDescription = "xmppctl - administers a running xmppd";
-constexpr const char* kFooter =
-    "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reachable";
-
-// Where CLI11 puts the values of one command.
-struct Values {
-  const Command* command = nullptr;
-  CLI::App* app = nullptr;
-  std::map<std::string, std::string> texts;
-  std::map<std::string, bool> flags;
-  std::map<std::string, std::int64_t> numbers;
-  bool is_password_on_stdin = false;
-};
-
-struct Line {
-  CLI::App app{kDescription, "xmppctl"};
-  std::string socket;
-  bool is_json = false;
-  std::string shell;
-  CLI::App* completion = nullptr;
-  std::vector<std::unique_ptr<Values>> commands;
-};
-
-void add_argument(Values& values, const Argument& argument) {
-  CLI::App& app = *values.app;
-  const std::string name = argument.is_option ? "--" + argument.name : argument.name;
-  CLI::Option* option = nullptr;
-  if (argument.type == "boolean") {
-    app.add_flag("--" + argument.name, values.flags[argument.name], argument.help);
-    return;
-  }
-  if (argument.type == "integer") {
-    option = app.add_option(name, values.numbers[argument.name], argument.help)->type_name("N");
-  } else {
-    option = app.add_option(name, values.texts[argument.name], argument.help);
-    option->type_name(argument.type == "text" || argument.type == "new-password" ? "TEXT" : "JID");
-    if (argument.type == "host") option->type_name("HOST");
-  }
-  if (argument.type == "new-password") {
-    auto* flag = app.add_flag("--" + argument.name + "-stdin", values.is_password_on_stdin,
-                              "Read it from standard input (the first line)");
-    flag->excludes(option);
-  } else if (argument.is_required) {
-    option->required();
-  }
-}
-
-std::unique_ptr<Line> make_line(const Catalogue& catalogue) {
-  auto line = std::make_unique<Line>();
-  CLI::App& app = line->app;
-  app.fallthrough();
-  app.require_subcommand(1);
-  app.footer(kFooter);
-  app.add_option("--socket", line->socket,
-                 "Control socket of the server (else $XMPPCTL_SOCKET, /run/xmppd/control.sock, "
-                 "./xmppd-data/control.sock)")
-      ->type_name("PATH");
-  app.add_flag("--json", line->is_json, "Print JSON");
-  app.add_flag_callback(
-      "--version", [] {}, "Print the version");
-  std::map<std::string, CLI::App*> groups;
-  for (const auto& command : catalogue) {
-    CLI::App* parent = &app;
-    if (!command.group.empty()) {
-      auto& group = groups[command.group];
-      if (group == nullptr) {
-        group = app.add_subcommand(command.group);
-        group->require_subcommand(1);
-        std::string names;
-        for (const auto& other : catalogue) {
-          if (other.group == command.group) names += (names.empty() ? "" : ", ") + other.name;
-        }
-        group->description(names);
-      }
-      parent = group;
-    }
-    auto& values = *line->commands.emplace_back(std::make_unique<Values>());
-    values.command = &command;
-    values.app = parent->add_subcommand(command.name, command.help);
-    for (const auto& argument : command.arguments) add_argument(values, argument);
-  }
-  line->completion = app.add_subcommand("completion", "Print a completion script for a shell");
-  line->completion->add_option("shell", line->shell, "bash")
-      ->required()
-      ->check(CLI::IsMember({"bash"}));
-  return line;
-}
 
 // Options that are followed by a value.
 std::set<std::string> options_with_value(const Catalogue& catalogue) {
@@ -169,31 +79,6 @@ std::string check_words(const std::vector<std::string>& words, const Catalogue& 
   return "no command " + words[0] + ' ' + printable(words[1]) + did_you_mean(words[1], second);
 }
 
-Invocation invocation_of(const Values& values) {
-  Invocation invocation{.command = *values.command,
-                        .args = new Poco::JSON::Object,
-                        .password_argument = {},
-                        .is_password_on_stdin = values.is_password_on_stdin};
-  for (const auto& argument : values.command->arguments) {
-    const auto& name = argument.name;
-    const bool is_named = argument.is_option || argument.type == "boolean";
-    const bool is_given = values.app->count(is_named ? "--" + name : name) != 0;
-    if (!is_given) {
-      if (argument.type == "new-password" &&
-          (argument.is_required || values.is_password_on_stdin)) {
-        invocation.password_argument = name;
-      }
-    } else if (argument.type == "boolean") {
-      invocation.args->set(name, values.flags.at(name));
-    } else if (argument.type == "integer") {
-      invocation.args->set(name, static_cast<Poco::Int64>(values.numbers.at(name)));
-    } else {
-      invocation.args->set(name, values.texts.at(name));
-    }
-  }
-  return invocation;
-}
-
 }  // namespace
 
 GlobalOptions scan_globals(const std::vector<std::string>& arguments) {
@@ -221,11 +106,11 @@ GlobalOptions scan_globals(const std::vector<std::string>& arguments) {
   return globals;
 }
 
-CommandLine parse_command_line(const std::vector<std::string>& arguments,
-                               const Catalogue& catalogue) {
+xmpp::Result<std::vector<std::string>, UsageError> order_arguments(
+    const std::vector<std::string>& arguments, const Catalogue& catalogue) {
   const auto sorted = sort_arguments(arguments, options_with_value(catalogue));
   if (auto complaint = check_words(sorted.words, catalogue); !complaint.empty()) {
-    return UsageError{std::move(complaint)};
+    return xmpp::Err(UsageError{std::move(complaint)});
   }
   // The command first, then its options, then its words: CLI11 knows a command's options only
   // behind it.
@@ -240,27 +125,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments,
   ordered.insert(ordered.end(), sorted.options.begin(), sorted.options.end());
   if (sorted.has_mark) ordered.emplace_back("--");
   ordered.insert(ordered.end(), middle, sorted.words.end());
-  std::reverse(ordered.begin(), ordered.end());  // as CLI11 wants it
-
-  auto line = make_line(catalogue);
-  try {
-    line->app.parse(ordered);
-  } catch (const CLI::ParseError& error) {
-    std::ostringstream out;
-    std::ostringstream err;
-    if (line->app.exit(error, out, err) == 0) return Text{out.str()};
-    return UsageError{error.what()};
-  }
-  if (line->completion->parsed()) return Text{bash_completion(catalogue)};
-  for (const auto& values : line->commands) {
-    if (values->app->parsed()) return invocation_of(*values);
-  }
-  return UsageError{"no command given"};
-}
-
-std::string general_help() {
-  return make_line({})->app.help() +
-         "\nThe commands come from the server, which could not be asked.\n";
+  return ordered;
 }
 
 std::string bash_completion(const Catalogue& catalogue) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "client.h"
+#include "xmpp/base/result.h"
 
 namespace xmppctl {
 
@@ -42,6 +43,12 @@ struct UsageError {
 };
 using CommandLine = std::variant<Invocation, Text, UsageError>;
 
+// The arguments in the order in which CLI11 takes them: the command, then all options with name and
+// value apart, then its words. Names the nearest command if there is none of that name.
+[[nodiscard]] xmpp::Result<std::vector<std::string>, UsageError> order_arguments(
+    const std::vector<std::string>& arguments, const Catalogue& catalogue);
+
+// These two are in main.cc, the one place for CLI11.
 [[nodiscard]] CommandLine parse_command_line(const std::vector<std::string>& arguments,
                                              const Catalogue& catalogue);
 // The help that needs no server.

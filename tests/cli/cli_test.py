@@ -78,7 +78,8 @@ class Client:
         self.text = ""
         secret = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
         self.open_stream()
-        self.send(f"<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{secret}</auth>")
+        self.send("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>"
+                  f"{secret}</auth>")
         self.expect("<success")
         self.text = ""
         self.open_stream()
