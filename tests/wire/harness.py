@@ -236,11 +236,15 @@ class WireTest(unittest.TestCase):
     @classmethod
     def tearDownClass(cls):
         cls.control.finish()
-        ended = cls.server.child.process.poll()
-        if ended is not None:
+        process = cls.server.child.process
+        ended = process.poll()
+        if ended is None:
+            # An orderly end, so that sanitizers speak of leaks too.
+            process.terminate()
+            ended = process.wait(20 * PATIENCE)
+        log = cls.server.log()
+        if ended != 0 or "Sanitizer" in log or "runtime error" in log:
             raise AssertionError(f"xmppd ended with {ended}\n{cls.server.child.tail()}")
-        if "Sanitizer" in cls.server.log() or "runtime error" in cls.server.log():
-            raise AssertionError(cls.server.child.tail())
 
     def tearDown(self):
         try:

@@ -214,7 +214,11 @@ class Wire:
 
     def ready(self):
         """Every part that is there now."""
-        self.poll(0)
+        before = -1
+        # TLS gives one record at a time.
+        while before != len(self.received):
+            before = len(self.received)
+            self.poll(0)
         items, self._items = self._items, []
         return items
 
