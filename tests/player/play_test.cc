@@ -4,6 +4,7 @@
 //
 // Exit status: 0 all went as written, 1 one did not, 2 usage, 77 a play cannot be performed on this
 // stage.
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <exception>
@@ -95,9 +96,12 @@ int main(int argc, char** argv) {
   }
   xmpp::log::set_level(arguments.is_verbose ? xmpp::log::Level::debug : xmpp::log::Level::error);
   int worst = 0;
+  bool has_performed = false;
   for (const std::string& file : arguments.files) {
     const int status = perform(arguments, file);
-    if (worst == 0 || worst == kSkipped) worst = status == 0 ? worst : status;
+    if (status == kSkipped) continue;
+    has_performed = true;
+    worst = std::max(worst, status);
   }
-  return worst;
+  return has_performed ? worst : kSkipped;
 }
