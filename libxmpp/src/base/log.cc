@@ -6,6 +6,9 @@
 #include <array>
 
 namespace xmpp::log {
+
+std::atomic<Level> detail::level{Level::info};
+
 namespace {
 
 constexpr std::array<std::string_view, 5> kNames = {"error", "warn", "info", "debug", "trace"};

@@ -71,7 +71,9 @@ void set_sink(Sink sink, void* user) noexcept;
 void set_level(Level level) noexcept;
 
 namespace detail {
-inline std::atomic<Level> level{Level::info};
+// One for the process: an inline variable would be a copy of its own in every module that is built
+// with hidden visibility.
+extern std::atomic<Level> level;
 void write(Level level, const Context& context, std::string_view message,
            std::initializer_list<Field> fields);
 }  // namespace detail
