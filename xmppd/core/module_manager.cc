@@ -49,22 +49,23 @@ const std::vector<std::string_view>& recommended_modules() noexcept {
 }
 
 struct ModuleManager::Libraries {
-  // Never unloaded: unmapping C++ is unsafe (architecture, "Retire, do not unmap").
   Poco::ClassLoader<ModuleFactory> loader;
   std::vector<std::unique_ptr<ModuleFactory>> made;
+
+  // Of the process, never destroyed: the loader would unmap, and unmapping C++ is unsafe
+  // (architecture, "Retire, do not unmap").
+  static Libraries* get() {
+    static auto* const kept = new Libraries;
+    return kept;
+  }
 };
 
 ModuleManager::ModuleManager(std::filesystem::path directory)
-    : directory_(std::move(directory)), libraries_(new Libraries) {
+    : directory_(std::move(directory)), libraries_(Libraries::get()) {
   for (auto& made : static_factories()) factories_[std::string(made->info().name)] = made.get();
 }
 
-ModuleManager::~ModuleManager() {
-  factories_.clear();
-  libraries_->made.clear();
-  // The loader's own destructor would dlclose; its libraries stay mapped on purpose.
-  static_cast<void>(libraries_.release());
-}
+ModuleManager::~ModuleManager() = default;
 
 std::vector<std::string> ModuleManager::installed() const {
   std::vector<std::string> names;

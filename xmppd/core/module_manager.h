@@ -58,7 +58,7 @@ class ModuleManager {
   bool check_names(const ProfileConfig& profile, const std::string& key,
                    std::vector<ConfigError>& errors) const;
   std::filesystem::path directory_;
-  std::unique_ptr<Libraries> libraries_;
+  Libraries* libraries_;  // shared by all managers
   std::map<std::string, const ModuleFactory*> factories_;
 };
 
