@@ -1,0 +1,249 @@
+// Links in the whole server under a virtual clock: moves to the owner, pauses, ends, and that every
+// connection is counted exactly once. The client is raw bytes, so that they can be cut anywhere.
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/worker.h"
+#include "sim/sim_net.h"
+#include "sim/sim_world.h"
+#include "xmpp/base/encoding.h"
+
+namespace xmppd {
+namespace {
+
+using sim::SimWorld;
+
+const std::string kHeader =
+    "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
+    "to='localhost' version='1.0'>";
+const std::string kBind =
+    "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource>"
+    "</bind></iq>";
+
+std::string plain(const std::string& user) {
+  using namespace std::string_literals;
+  return "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" +
+         xmpp::base64_encode("\0"s + user + "\0"s + std::string(sim::kPassword)) + "</auth>";
+}
+std::string login(const std::string& user) {
+  return kHeader + plain(user) + kHeader + kBind;
+}
+
+// A world with a loop for its clients.
+struct World : SimWorld {
+  using SimWorld::SimWorld;
+  xmpp::net::Reactor& loop = make_reactor();
+};
+
+class RawClient {
+ public:
+  explicit RawClient(World& world, sim::LinkQuality quality = {})
+      : loop_(world.loop), channel_(world.connect(quality)) {
+    watch_ = {[](void* self, xmpp::net::Readiness) { static_cast<RawClient*>(self)->read(); },
+              this};
+    loop_.watch(*channel_, watch_);
+  }
+  ~RawClient() { loop_.unwatch(*channel_, watch_); }
+  RawClient(const RawClient&) = delete;
+  RawClient& operator=(const RawClient&) = delete;
+  void write(std::string_view bytes) {
+    const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
+    ASSERT_EQ(channel_->writev({&part, 1}).bytes, bytes.size());
+  }
+  // Everything that came so far.
+  [[nodiscard]] const std::string& seen() const { return seen_; }
+  [[nodiscard]] bool saw(std::string_view text) const {
+    return seen_.find(text) != std::string::npos;
+  }
+  sim::SimChannel& channel() { return *channel_; }
+
+ private:
+  void read() {
+    char buffer[4096];
+    for (;;) {
+      auto got = channel_->read(buffer);
+      if (got.status != xmpp::net::IoResult::Status::ok) return;
+      seen_.append(buffer, got.bytes);
+    }
+  }
+  xmpp::net::Reactor& loop_;
+  std::unique_ptr<sim::SimChannel> channel_;
+  xmpp::net::Watch watch_;
+  std::string seen_;
+};
+
+// Nothing is left of any connection.
+void expect_empty(SimWorld& world) {
+  auto& server = world.server();
+  EXPECT_EQ(server.connection_count(), 0U);
+  EXPECT_EQ(server.session_count(), 0U);
+  const auto key = AddressTable::key_of("127.0.0.1:40000");
+  EXPECT_TRUE(server.addresses().try_add(key, 1)) << "a place was not given back";
+  EXPECT_FALSE(server.addresses().try_add(key, 1)) << "a place was given back twice";
+  server.addresses().remove(key);
+}
+
+constexpr auto kSecond = std::chrono::seconds(1);
+
+TEST(Link, PipelinedLoginReachesEveryOwner) {
+  World world({.seed = 3, .workers = 3});
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 12; ++i) {
+    const auto user = "u" + std::to_string(i);
+    world.add_account(user + "@localhost");
+    clients.push_back(std::make_unique<RawClient>(world));
+    clients.back()->write(login(user) + "<presence/><message to='" + user +
+                          "@localhost/r' id='m'><body>x</body></message>");
+  }
+  world.run_for(kSecond);
+  for (auto& client : clients) EXPECT_TRUE(client->saw("<body>x</body>")) << client->seen();
+  EXPECT_EQ(world.server().session_count(), 12U);
+  clients.clear();
+  world.run_for(5 * kSecond);
+  expect_empty(world);
+}
+
+TEST(Link, PausedWhenItMovesGoesOnAtItsOwner) {
+  // The white space is more than the burst, so the link is paused while the password is verified.
+  World world({.seed = 4,
+               .workers = 2,
+               .config = "[limits]\nstanza_rate = 10000\nstanza_burst = 16384\n"
+                         "[host.\"localhost\"]\n"});
+  for (int i = 0; i < 8; ++i) {
+    const auto user = "u" + std::to_string(i);
+    world.add_account(user + "@localhost");
+    RawClient client(world);
+    client.write(kHeader + std::string(20'000, ' ') + plain(user));
+    world.run_for(kSecond / 2);
+    client.write(kHeader + kBind);
+    world.run_for(10 * kSecond);
+    EXPECT_TRUE(client.saw("<jid>" + user + "@localhost/r</jid>")) << client.seen();
+  }
+}
+
+TEST(Link, MayEndAtAnyMoment) {
+  World world({.seed = 5, .workers = 2});
+  for (int i = 0; i < 4; ++i) world.add_account("u" + std::to_string(i) + "@localhost");
+  RawClient stays(world);
+  stays.write(login("u0") + "<presence/>");
+  world.run_for(kSecond);
+  for (int i = 0; i < 600; ++i) {
+    RawClient client(world, {.delay_min = xmpp::Duration(1), .delay_max = xmpp::Duration(50)});
+    client.write(login("u" + std::to_string(i % 4)).substr(0, i % 3 == 0 ? 180 : 1'000));
+    for (int step = 0; step < i / 8; ++step) (void)world.step(world.now() + kSecond);
+    if (i % 2 == 0) client.channel().cut();
+  }
+  world.run_for(90 * kSecond);
+  EXPECT_EQ(world.server().session_count(), world.server().connection_count());
+  stays.channel().cut();
+  world.run_for(5 * kSecond);
+  expect_empty(world);
+}
+
+TEST(Link, AnswersTheEndOfAStreamThatShutsDown) {
+  World world({.seed = 6});
+  world.add_account("u@localhost");
+  RawClient client(world);
+  client.write(login("u"));
+  world.run_for(kSecond);
+  client.write("</stream:stream>");
+  client.channel().shutdown_write();
+  RawClient broken(world);
+  broken.write(kHeader + "<a></b>");
+  broken.channel().shutdown_write();
+  world.run_for(kSecond);
+  EXPECT_TRUE(client.saw("</stream:stream>")) << client.seen();
+  EXPECT_TRUE(broken.saw("<not-well-formed")) << broken.seen();
+  world.run_for(5 * kSecond);
+  expect_empty(world);
+}
+
+TEST(Link, NewerConnectionTakesTheResource) {
+  World world({.seed = 7});
+  world.add_account("u@localhost");
+  RawClient older(world);
+  older.write(login("u"));
+  world.run_for(kSecond);
+  RawClient newer(world);
+  newer.write(login("u"));
+  world.run_for(kSecond);
+  EXPECT_TRUE(older.saw("<conflict")) << older.seen();
+  EXPECT_TRUE(newer.saw("<jid>u@localhost/r</jid>")) << newer.seen();
+  EXPECT_EQ(world.server().session_count(), 1U);
+}
+
+TEST(Link, SessionsOfAnAccountAreLimited) {
+  World world({.seed = 8,
+               .workers = 2,
+               .config = "[limits]\nsessions_per_account = 1\n[host.\"localhost\"]\n"});
+  world.add_account("u@localhost");
+  RawClient first(world);
+  first.write(login("u"));
+  world.run_for(kSecond);
+  RawClient second(world);
+  std::string other = login("u");
+  other.replace(other.find(">r<"), 3, ">s<");
+  second.write(other);
+  world.run_for(kSecond);
+  EXPECT_TRUE(second.saw("<resource-constraint")) << second.seen();
+}
+
+TEST(Link, UnavailablePresenceIsEchoedAndReachesDirectedTargets) {
+  World world({.seed = 9});
+  world.add_account("u@localhost");
+  world.add_account("v@localhost");
+  RawClient u(world);
+  RawClient v(world);
+  u.write(login("u"));
+  v.write(login("v"));
+  world.run_for(kSecond);
+  u.write("<presence to='v@localhost/r'/>");
+  world.run_for(kSecond);
+  u.write("<presence type='unavailable'/>");
+  world.run_for(kSecond);
+  EXPECT_TRUE(v.saw("type='unavailable'")) << v.seen();
+  u.write("<presence/><presence type='unavailable'/>");
+  world.run_for(kSecond);
+  EXPECT_TRUE(u.saw("type='unavailable'")) << u.seen();
+}
+
+TEST(Link, DrainTellsLinksOnTheirWayToo) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    World world({.seed = seed, .workers = 3});
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < 6; ++i) {
+      const auto user = "u" + std::to_string(i);
+      world.add_account(user + "@localhost");
+      clients.push_back(std::make_unique<RawClient>(world));
+      clients.back()->write(login(user));
+    }
+    for (std::uint64_t step = 0; step < seed * 8; ++step) (void)world.step(world.now() + kSecond);
+    for (std::size_t i = 0; i < 3; ++i) {
+      auto& worker = world.server().worker(i);
+      worker.call([&worker] { worker.drain(); });
+    }
+    world.run_for(4 * kSecond);
+    EXPECT_EQ(world.server().connection_count(), 0U) << seed;
+    for (auto& client : clients) EXPECT_TRUE(client->saw("<system-shutdown")) << client->seen();
+  }
+}
+
+TEST(Link, ServerMayEndWithLinksAnywhere) {
+  for (std::uint64_t steps = 0; steps < 200; steps += 7) {
+    World world({.seed = steps + 1, .workers = 3});
+    std::vector<std::unique_ptr<RawClient>> clients;
+    for (int i = 0; i < 6; ++i) {
+      const auto user = "u" + std::to_string(i);
+      world.add_account(user + "@localhost");
+      clients.push_back(std::make_unique<RawClient>(world));
+      clients.back()->write(login(user) + "<presence/><presence to='u0@localhost/r'/>");
+    }
+    for (std::uint64_t step = 0; step < steps; ++step) (void)world.step(world.now() + kSecond);
+  }
+}
+
+}  // namespace
+}  // namespace xmppd
