@@ -2,9 +2,9 @@
 
     XMPPD_BIN_DIR=.../bin load.py [--users 2000] [--seconds 10] [--rate 1000] [--workers 2]
 
-xmppbench is the users. Nothing may be lost, doubled or out of order, and at least 40 % of the pairs must
-have their accounts on different workers (half is what the hash should give), or the run would not show
-what it is for.
+xmppbench is the users. Nothing may be lost, doubled or out of order, and at least 40 % of the pairs
+must have their accounts on different workers (half is what the hash should give), or the run would
+not show what it is for.
 """
 
 import argparse

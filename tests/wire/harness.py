@@ -3,10 +3,10 @@
     class Streams(WireTest):
         limits = "auth_failures = 2"        # lines of [limits]; also server, listen, profile, hosts
 
-Each class has a server on a loopback address of its own (port 0) and four well-behaved clients that
-send each other numbered messages without a pause, over both kinds of TLS and across the workers. After
-every test they must still be making progress; in the end not one message may be missing or out of
-order. So each test of bad input shows as well that it harms nobody else.
+Each class has a server on a loopback address of its own (port 0) and four well-behaved clients
+that send each other numbered messages without a pause, over both kinds of TLS and across the
+workers. After every test they must still be making progress; in the end not one message may be
+missing or out of order. So each test of bad input shows as well that it harms nobody else.
 """
 
 import os
@@ -62,6 +62,12 @@ class Server:
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
+
+    def check_memory(self, before_kib, most_kib):
+        """Has it grown by no more than that? Sanitizers keep freed memory: unknown."""
+        grown = self.memory_kib() - before_kib
+        if grown > most_kib and not SANITIZED:
+            raise AssertionError(f"the memory of xmppd grew by {grown} KiB")
 
     def memory_kib(self):
         """Resident memory of the process."""
@@ -296,5 +302,5 @@ def add_tests(cls, template, rows):
 
 
 def main():
-    # Python warns of TLS 1.0, which is asked for to be refused, and of sockets left to the collector.
+    # Python warns of TLS 1.0, which is asked for to be refused, and of sockets that are not closed.
     unittest.main(verbosity=2, warnings="ignore")

@@ -120,7 +120,7 @@ class NeverReads(WireTest):
                     pass
                 raise EOFError
         self.assertIn("output queue full", self.server.log())
-        self.assertLess(self.server.memory_kib() - before, 12_000 * PATIENCE)
+        self.server.check_memory(before, 12_000)
 
     def test_other_sessions_of_the_account_lose_nothing(self):
         """Copies for a bare JID go to all sessions: one that is closed meanwhile disturbs none."""
@@ -162,7 +162,7 @@ class NeverReads(WireTest):
             while sent < 60_000_000:
                 client.sock.sendall(request)
                 sent += len(request)
-        self.assertLess(self.server.memory_kib() - before, 12_000 * PATIENCE)
+        self.server.check_memory(before, 12_000)
 
     def test_never_reads_answers_of_the_stream(self):
         """Those that the stream gives itself, here to a second bind, count as well."""

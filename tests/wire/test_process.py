@@ -300,11 +300,13 @@ add_tests(Configuration, bad_config, [
     ("wrong_type", "[limits]\ndepth = 'deep'", 2, "limits.depth"),
     ("too_small", "[limits]\nstanza_bytes = 9_999", 2, "limits.stanza_bytes", "10"),
     ("too_large", "[limits]\ndepth = 1025", 2, "limits.depth", "1024"),
-    ("duration_without_unit", "[limits]\nunauthenticated_timeout = 5", 2, "unauthenticated_timeout"),
+    ("duration_without_unit", "[limits]\nunauthenticated_timeout = 5", 2,
+     "unauthenticated_timeout"),
     ("duration_of_unknown_unit", "[limits]\nunauthenticated_timeout = '5 parsecs'", 2, "5 parsecs"),
     ("unknown_choice", "[log]\nlevel = 'loud'", 2, "log.level", "warn"),
     ("syntax", "[log\nlevel = 'info'", 1),
-    ("address_without_port", "[[listen]]\nservice = 'c2s'\naddress = ['127.0.0.1']", 3, "127.0.0.1"),
+    ("address_without_port", "[[listen]]\nservice = 'c2s'\naddress = ['127.0.0.1']", 3,
+     "127.0.0.1"),
     ("address_twice", "[[listen]]\nservice = 'c2s'\naddress = ['127.0.0.1:5222', '127.0.0.1:5222']",
      3, "already"),
     ("unknown_service", "[[listen]]\nservice = 'c2c'\naddress = ['127.0.0.1:1']", 2, "c2s"),
@@ -352,7 +354,8 @@ class Secrets(WireTest):
                 other.element()
                 client.send("<message to='nobody@localhost'><body>a lost body</body></message>")
                 client.element()
-                client.send("<iq type='set' id='1' to='localhost'><query xmlns='jabber:iq:register'>"
+                client.send("<iq type='set' id='1' to='localhost'>"
+                            "<query xmlns='jabber:iq:register'>"
                             "<username>alice</username><password>a new password</password></query>"
                             "</iq>")
                 self.assertEqual(client.element().get("type"), "result")

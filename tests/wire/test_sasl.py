@@ -113,7 +113,7 @@ class Sasl(WireTest):
                 self.still_works(client)
 
     def test_wrong_gs2_header_in_final(self):
-        """The header of the first message comes back in the last: a changed one was tampered with."""
+        """The header of the first message comes back in the last, unchanged."""
         with self.secured() as client:
             outcome = wire.authenticate(client, Scram("alice", RIGHT), binding=b"y,,")
             self.assertEqual(wire.sasl_condition(outcome), "not-authorized")
@@ -333,7 +333,8 @@ class UnknownUsers(WireTest):
         with self.session() as alice:
             errors = []
             for user in ("bob", "nobody"):
-                alice.send(f"<message to='{user}@localhost' id='m' type='chat'><body>x</body></message>")
+                alice.send(f"<message to='{user}@localhost' id='m' type='chat'><body>x</body>"
+                           "</message>")
                 errors.append(wire.ET.tostring(alice.element()).replace(user.encode(), b"USER"))
             self.assertEqual(errors[0], errors[1])
             self.assertIn(b"service-unavailable", errors[0])
@@ -382,7 +383,7 @@ class TooManyFailures(WireTest):
 
 
 class WithoutTls(WireTest):
-    """Where TLS is required, nothing authenticates without it; where it is optional, the option decides."""
+    """Nothing authenticates without TLS, be it required or optional, unless the option says so."""
 
     listen = """\
 [[listen]]

@@ -245,7 +245,8 @@ class Stanzas(WireTest):
 
     def test_unknown_payload(self):
         self.client.send("<iq type='get' id='1' to='localhost'><x xmlns='urn:unknown'/></iq>")
-        self.assertEqual(wire.stanza_error(self.client.element()), ("cancel", "service-unavailable"))
+        self.assertEqual(wire.stanza_error(self.client.element()),
+                         ("cancel", "service-unavailable"))
 
     def test_error_answers_carry_no_smuggled_stanza(self):
         self.client.send("<iq type='get' id='&apos;/>&lt;message/>' to='localhost'>"
@@ -260,7 +261,8 @@ def bad_stanza(self, stanza, error):
 
 BAD_REQUEST = ("modify", "bad-request")
 add_tests(Stanzas, bad_stanza, [
-    ("iq_without_type", "<iq id='1' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>", BAD_REQUEST),
+    ("iq_without_type", "<iq id='1' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>",
+     BAD_REQUEST),
     ("iq_of_unknown_type", "<iq type='put' id='1'><ping xmlns='urn:xmpp:ping'/></iq>", BAD_REQUEST),
     ("iq_without_id", "<iq type='get' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>",
      BAD_REQUEST),

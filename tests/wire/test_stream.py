@@ -1,4 +1,4 @@
-"""Streams that break the rules of RFC 6120 4 and 11: the exact condition, in each stage of a stream."""
+"""Streams that break the rules of RFC 6120 4 and 11: the exact condition, in each stage."""
 
 import socket
 import time
@@ -233,7 +233,7 @@ class Order(WireTest):
                 self.assertEqual(client.stream_error(), "not-authorized")
 
     def test_registration_in_the_clear(self):
-        """TLS is required: nothing that modules admit before authentication is admitted before TLS."""
+        """What modules admit before authentication is not admitted before TLS, where required."""
         with self.connect() as client:
             client.open()
             client.send("<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>")

@@ -1,4 +1,4 @@
-"""TLS: versions, ALPN, certificates by name, rubbish where a handshake should be, reload by SIGHUP."""
+"""TLS: versions, ALPN, certificates by name, rubbish for a handshake, reload by SIGHUP."""
 
 import os
 import signal
@@ -175,7 +175,8 @@ class Rubbish(TwoHosts):
     def test_end_within_the_handshake(self):
         for count in (0, 1, 5, 50):
             client = self.connect_direct()
-            client.send((b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64))[:count] or b"")
+            hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(64)
+            client.send(hello[:count])
             client.close()
 
     def test_many_handshakes_that_go_nowhere(self):

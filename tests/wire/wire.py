@@ -1,8 +1,8 @@
 """A raw XMPP client for the wire tests: sockets, TLS, a stream parser, SCRAM; nothing is hidden.
 
-A Wire writes exactly the bytes that a test gives it, well-formed or not, and reads what comes back as
-the stream's own parts: the header, each first-level element, the end of the stream, the end of the
-connection. Expat parses, so what the server writes must be well-formed as well.
+A Wire writes exactly the bytes that a test gives it, well-formed or not, and reads what comes back
+as the stream's own parts: the header, each first-level element, the end of the stream, the end of
+the connection. Expat parses, so what the server writes must be well-formed as well.
 """
 
 import base64
@@ -254,7 +254,7 @@ class Wire:
         return [m.text for m in self.features.iter(f"{{{SASL}}}mechanism")]
 
     def stream_error(self, seconds=10):
-        """The condition of the stream error that comes next, then the end of stream and connection."""
+        """The condition of the stream error that comes next; then everything must end."""
         error = self.element(f"{{{STREAM}}}error", seconds)
         condition = error[0].tag.partition("}")[2]
         if not error[0].tag.startswith("{" + STREAM_ERRORS):
@@ -402,7 +402,7 @@ def begin(wire, scram):
 
 
 def authenticate(wire, scram, **spoiled):
-    """The whole exchange; returns <success/>, with the server's signature checked, or <failure/>."""
+    """The whole exchange: <success/>, with the server's signature checked, or <failure/>."""
     answer = begin(wire, scram)
     if answer.tag != f"{{{SASL}}}challenge":
         return answer
