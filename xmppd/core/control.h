@@ -1,8 +1,9 @@
 // Control: the administrator's socket. JSON lines over a Unix socket, one command per line:
 //   {"id":1,"command":"user.add","args":{...}}  ->  {"id":1,"result":...}
 //                                                or {"id":1,"error":{"code":...,"text":...}}
-// `catalogue` lists the commands with arguments, types, help and whether they destroy; xmppctl builds its
-// command line from it. Permissions: the socket's mode and SO_PEERCRED (root and the server's own user).
+// `catalogue` lists the commands with arguments, types, help and whether they destroy; xmppctl
+// builds its command line from it. Permissions: the socket's mode and SO_PEERCRED (root and the
+// server's own user).
 //
 // Runs on a thread and reactor of its own. Thread-safety: start() and the destructor by main.
 #pragma once

@@ -25,8 +25,6 @@ constexpr std::size_t kReadBudget = 64 * 1024;
 constexpr xmpp::Duration kLinger = std::chrono::seconds(2);
 constexpr xmpp::Duration kCongestionPause = std::chrono::milliseconds(2);
 constexpr std::size_t kIovecMax = 64;
-// Requests before authentication that may wait for their answers (a registration costs PBKDF2).
-constexpr std::size_t kUnansweredMax = 4;
 
 const xmpp::log::Context kLog{.component = "c2s"};
 
@@ -34,23 +32,6 @@ xmpp::TlsFacts facts_of(const xmpp::TlsEngine& engine) {
   auto bindings = engine.channel_bindings();
   return {std::move(bindings.tls_exporter), std::move(bindings.tls_server_end_point)};
 }
-
-void log_storage_failure(const StorageError& error) {
-  xmpp::log::warn(kLog, "account look-up failed: check the database", {kv("error", error.text)});
-}
-
-// A link on its way to the owner of its account.
-struct MovingLink final : xmpp::net::Mail {
-  MovingLink(Worker& destination, std::unique_ptr<Link> what, xmpp::Jid who)
-      : Mail(&deliver), worker(destination), link(std::move(what)), jid(std::move(who)) {}
-  static void deliver(Mail* mail, bool run) {
-    std::unique_ptr<MovingLink> self(static_cast<MovingLink*>(mail));
-    if (run) self->worker.take_over(std::move(self->link), self->jid);
-  }
-  Worker& worker;
-  std::unique_ptr<Link> link;
-  xmpp::Jid jid;
-};
 
 }  // namespace
 
@@ -65,6 +46,7 @@ Link::Link(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
       stream_(xmpp::Role::receiver, worker.server().stream_policy(), worker.rng(),
               worker.reactor().now()),
       connected_at_(worker.reactor().now()),
+      last_read_(connected_at_),
       address_(std::move(address)),
       address_key_(address_key) {
   rate_tokens_ = static_cast<std::int64_t>(server_.limits().stanza_burst);
@@ -161,6 +143,7 @@ void Link::read() {
     }
     if (!is_closing_ && !feed({buffer.data(), result.bytes})) return;
     if (is_dead_) return;
+    last_read_ = worker_->reactor().now();
     spent += result.bytes;
     // A short read drained the socket; the next bytes make a new edge. After a hang-up there is
     // none: read on to the end.
@@ -291,108 +274,6 @@ bool Link::handle(xmpp::Event& event) {
   return !is_dead_ && is_watched_;
 }
 
-void Link::on_header(const xmpp::HeaderReceived& header) {
-  host_ = worker_->find_host(header.to);
-  if (host_ == nullptr) {
-    stream_.fail({StreamCondition::host_unknown, {}});
-    return;
-  }
-  stream_.accept(make_offer());
-}
-
-xmpp::StreamOffer Link::make_offer() const {
-  xmpp::StreamOffer offer;
-  offer.domain = std::string(host_->name());
-  const bool is_secure = stream_.is_secure();
-  offer.tls_available =
-      !is_secure && entrance_->service == Service::c2s && entrance_->tls != TlsMode::none;
-  offer.tls_required = !is_secure && entrance_->tls == TlsMode::required;
-  const auto& auth = host_->profile_.config().auth;
-  offer_mechanisms(offer, auth, server_.common_hashes(host_->name()), is_secure,
-                   stream_.tls_facts());
-  offer.scram_secret = server_.sasl_secret();
-  offer.scram_iterations = auth.scram_iterations;
-  for (const auto& ns : host_->profile_.preauth_iq()) offer.preauth_iq.push_back(ns);
-  for (const auto& feature : host_->profile_.stream_features()) {
-    (feature.after_authentication ? offer.after_auth_features : offer.before_auth_features)
-        .push_back(feature.markup);
-  }
-  return offer;
-}
-
-void Link::on_start_tls() {
-  // What was asked in the clear is not answered under TLS, before the new stream's header.
-  forget_answers();
-  // <proceed/> must leave in the clear before the engine takes over.
-  ciphertext_.append(std::move(stream_.output()));
-  tls_ = xmpp::TlsEngine::make_server(server_.tls_context(), host_->name());
-  want_flush();
-}
-
-void Link::on_authenticated(const xmpp::Authenticated& event) {
-  xmpp::log::info(
-      kLog, "authenticated",
-      {kv("jid", event.jid.str()), kv("mechanism", event.mechanism), kv("address", address_)});
-  forget_answers();
-  auto owner = owner_of(event.jid, server_.worker_count());
-  if (owner == worker_->index()) {
-    stream_.continue_authenticated(event.jid);
-    return;
-  }
-  // Leaves this worker; what is unread waits inside the stream. The mail is published at the end of
-  // the turn, after everything here has let go of `this`.
-  detach();
-  auto& destination = server_.worker(owner);
-  auto self = worker_->release(*this);
-  worker_->send_mail(owner, new MovingLink(destination, std::move(self), event.jid));
-}
-
-void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
-  stream_.set_rng(owner.rng());
-  host_ = owner.find_host(jid.domain());
-  attach(owner);
-  if (host_ == nullptr) {
-    fail({StreamCondition::host_gone, {}});
-    return;
-  }
-  stream_.continue_authenticated(jid);
-  pump();
-  // What the engine had decrypted before the move; the socket will not report it again.
-  if (tls_ && !is_dead_ && !is_closing_) feed_tls({});
-}
-
-void Link::on_bind(const xmpp::BindRequested& event) {
-  auto& limits = server_.limits();
-  auto jid = stream_.jid().bare().with_resource(event.resource.empty() ? worker_->rng().hex(8)
-                                                                       : event.resource);
-  if (!jid) {
-    stream_.refuse_bind({StanzaCondition::bad_request, std::string(to_string(jid.error()))});
-    return;
-  }
-  if (Account* known = worker_->accounts().find(*jid)) {
-    if (Session* old = known->find_session(jid->resource())) {
-      // RFC 6120 7.7.2.2: the newer one wins. The old session must be gone before there is a second
-      // one of that name.
-      Link& link = *old->link_;
-      link.fail({StreamCondition::conflict, "Replaced by a new connection"});
-      link.end_session();
-    }
-  }
-  Account& account = worker_->accounts().get_or_make(*jid, *host_);
-  if (account.sessions().size() >= limits.sessions_per_account) {
-    stream_.refuse_bind({StanzaCondition::resource_constraint, "Too many sessions"});
-    return;
-  }
-  worker_->accounts().forget_absent(*jid);
-  session_ = std::make_unique<Session>(account, *jid, *this);
-  account.sessions_.push_back(session_.get());
-  worker_->count_session(1);
-  Bound hook{*session_};
-  (void)host_->profile_.hooks().fire(hook);
-  stream_.bound(*jid);
-  update_deadline();
-}
-
 void Link::on_stanza(xmpp::ParsedStanza& parsed) {
   if (session_ == nullptr) {
     on_unauthenticated_iq(std::move(parsed.stanza));
@@ -412,86 +293,6 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
     pause(worker_->reactor().now() + kCongestionPause);
   }
   session_->receive(std::move(stanza));
-}
-
-void Link::on_unauthenticated_iq(xmpp::Stanza stanza) {
-  IqCall call{.request = std::move(stanza),
-              .host = *host_,
-              .target = Target::unauthenticated,
-              .address = address_,
-              .is_loopback = connection().is_loopback,
-              .is_secure = stream_.is_secure()};
-  auto request = call.request;
-  if (unanswered_ >= kUnansweredMax) {
-    auto refusal = xmpp::make_error(request, StanzaCondition::resource_constraint);
-    refusal.envelope().to = {};
-    stream_.send(refusal);
-    on_output();
-    return;
-  }
-  ++unanswered_;
-  // The link may be gone or moved when the answer comes.
-  if (!handle_) handle_ = std::make_shared<Link*>(this);
-  auto reply = [handle = handle_](xmpp::Stanza answer) {
-    Link* link = *handle;
-    if (link == nullptr) return;
-    --link->unanswered_;
-    if (link->is_closing_) return;
-    answer.envelope().to = {};
-    link->stream_.send(answer);
-    link->on_output();
-  };
-  if (!worker_->router().answer_unauthenticated(std::move(call), reply)) {
-    reply(xmpp::make_error(request, StanzaCondition::service_unavailable));
-  }
-}
-
-// Authentication
-// -----------------------------------------------------------------------------------------
-
-xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash hash) {
-  auto pending =
-      find_account(server_.storage(), worker_->reactor(), username, std::string(host_->name()));
-  auto found = co_await pending;
-  auto lookup = lookup_of(found);
-  if (!found) log_storage_failure(found.error());
-  const xmpp::sasl::ScramKeys* keys =
-      found && found->has_value() ? (**found).find_keys(hash) : nullptr;
-  // A mechanism is offered only if all accounts have its keys; one that was made meanwhile may not.
-  if (keys == nullptr && lookup != xmpp::sasl::Lookup::failed) lookup = xmpp::sasl::Lookup::unknown;
-  stream_.provide_keys(lookup, keys != nullptr ? *keys : xmpp::sasl::ScramKeys{});
-  pump();
-}
-
-xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret password) {
-  auto pending =
-      find_account(server_.storage(), worker_->reactor(), username, std::string(host_->name()));
-  auto found = co_await pending;
-  auto lookup = lookup_of(found);
-  if (!found) log_storage_failure(found.error());
-  if (lookup != xmpp::sasl::Lookup::failed) {
-    // Unknown users take as long as known ones.
-    // Any hash will do: an imported account may have but one.
-    constexpr auto kHash = xmpp::sasl::ScramHash::sha256;
-    const auto* stored = found->has_value() ? (**found).find_keys(kHash) : nullptr;
-    if (stored == nullptr && found->has_value() && !(**found).keys.empty()) {
-      stored = &(**found).keys.front();
-    }
-    auto keys = stored != nullptr
-                    ? *stored
-                    : xmpp::sasl::fake_scram_keys(server_.sasl_secret(), username, kHash,
-                                                  host_->profile_.config().auth.scram_iterations);
-    auto verdict = verify_off_worker(server_.offload(), worker_->reactor(), std::move(keys),
-                                     std::move(password));
-    auto is_right = co_await verdict;
-    if (!is_right) {
-      lookup = xmpp::sasl::Lookup::failed;
-    } else if (!*is_right) {
-      lookup = xmpp::sasl::Lookup::unknown;
-    }
-  }
-  stream_.password_verified(lookup);
-  pump();
 }
 
 // Writing and ending
@@ -603,7 +404,7 @@ void Link::die() {
 
 void Link::update_deadline() {
   if (!is_watched_) return;  // on its way to another worker
-  auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_});
+  auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_, idle_until()});
   if (deadline == xmpp::kNever) {
     timer_.cancel();
   } else {
@@ -611,9 +412,17 @@ void Link::update_deadline() {
   }
 }
 
+// Moves with every read; the timer is set anew only when it fires too early.
+Instant Link::idle_until() const noexcept {
+  const auto timeout = server_.limits().idle_timeout;
+  if (session_ == nullptr || is_closing_ || timeout == xmpp::Duration::zero()) return xmpp::kNever;
+  return last_read_ + timeout;
+}
+
 void Link::on_deadline() {
   if (!settle()) return;
   const auto now = worker_->reactor().now();
+  if (now >= idle_until()) fail({StreamCondition::connection_timeout, "Idle for too long"});
   if (now >= linger_until_) {
     die();
     return;

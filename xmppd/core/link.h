@@ -108,6 +108,7 @@ class Link final : private xmpp::net::Flushable {
   void end_session();
   void die();
   void update_deadline();
+  [[nodiscard]] xmpp::Instant idle_until() const noexcept;
   void on_deadline();
 
   Server& server_;
@@ -122,6 +123,7 @@ class Link final : private xmpp::net::Flushable {
   std::unique_ptr<Session> session_;
   xmpp::Timer timer_;
   xmpp::Instant connected_at_;
+  xmpp::Instant last_read_;
   xmpp::Instant linger_until_ = xmpp::kNever;
   xmpp::Instant paused_until_ = xmpp::kNever;  // kNever: is read
   const Worker* congested_ = nullptr;          // whose mailbox has to drain before reading goes on

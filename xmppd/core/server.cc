@@ -36,6 +36,8 @@ std::shared_ptr<const xmpp::StreamPolicy> make_stream_policy(const Limits& limit
   policy->limits_unauthenticated.stanza_bytes = limits.stanza_bytes_unauthenticated;
   policy->limits_unauthenticated.attributes = limits.attributes;
   policy->unauthenticated_timeout = limits.unauthenticated_timeout;
+  policy->idle_seconds = static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::seconds>(limits.idle_timeout).count());
   policy->auth_failures_max = static_cast<int>(limits.auth_failures);
   return policy;
 }
@@ -220,10 +222,11 @@ void Server::admit(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> chann
     if (entrance->service == Service::c2s) refuse_connection(*channel);
     return;
   }
-  if (limits().tcp_user_timeout > xmpp::Duration::zero()) {
-    xmpp::net::set_dead_peer_timeout(
-        *channel, std::chrono::duration_cast<std::chrono::seconds>(limits().tcp_user_timeout));
-  }
+  const auto seconds = [](xmpp::Duration value) {
+    return std::chrono::duration_cast<std::chrono::seconds>(value);
+  };
+  xmpp::net::set_dead_peer_timeout(*channel, seconds(limits().tcp_keepalive),
+                                   seconds(limits().tcp_user_timeout));
   worker.adopt(std::move(channel), entrance, std::move(address), key);
 }
 

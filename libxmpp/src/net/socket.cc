@@ -262,17 +262,21 @@ std::string Listener::local_address() const {
   return name_of(fd_, ::getsockname);
 }
 
-void set_dead_peer_timeout(ByteChannel& channel, std::chrono::seconds timeout) noexcept {
+void set_dead_peer_timeout(ByteChannel& channel, std::chrono::seconds keepalive,
+                           std::chrono::seconds unacknowledged) noexcept {
   const int fd = channel.fd();
   if (fd < 0) return;
-  // Idle for half of the time, then three probes in the other half; unacknowledged data: the whole
-  // time.
-  const auto seconds = static_cast<int>(timeout.count());
-  set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, std::max(1, seconds / 2));
-  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, seconds / 6));
-  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
-  set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, seconds * 1000);
+  if (keepalive.count() > 0) {
+    // Three probes, together as long as the silence before them.
+    const auto idle = static_cast<int>(keepalive.count());
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, idle / 3));
+    set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+  }
+  if (unacknowledged.count() > 0) {
+    set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(unacknowledged.count()) * 1000);
+  }
 }
 
 Result<std::unique_ptr<ByteChannel>, SocketError> connect_start(const std::string& address,

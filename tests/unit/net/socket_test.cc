@@ -2,6 +2,8 @@
 #include "xmpp/net/socket.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +20,12 @@ namespace xmpp::net {
 namespace {
 
 using namespace std::chrono_literals;
+
+int option_of(int fd, int level, int name) {
+  int value = -1;
+  socklen_t size = sizeof(value);
+  return ::getsockopt(fd, level, name, &value, &size) == 0 ? value : -1;
+}
 
 std::pair<std::unique_ptr<ByteChannel>, std::unique_ptr<ByteChannel>> channel_pair() {
   int fds[2] = {-1, -1};
@@ -149,7 +157,12 @@ TEST_F(Epoll, ConnectsOverLoopbackAndUnix) {
     EXPECT_EQ(error, 0);
     EXPECT_EQ(listener->accept(&error), nullptr);
     EXPECT_EQ(error, 0);
-    set_dead_peer_timeout(*accepted, 60s);
+    set_dead_peer_timeout(*accepted, 60s, 90s);
+    if (!source.empty()) {
+      EXPECT_EQ(option_of(accepted->fd(), SOL_SOCKET, SO_KEEPALIVE), 1);
+      EXPECT_EQ(option_of(accepted->fd(), IPPROTO_TCP, TCP_KEEPIDLE), 60);
+      EXPECT_EQ(option_of(accepted->fd(), IPPROTO_TCP, TCP_USER_TIMEOUT), 90'000);
+    }
     if (source.empty()) {
       EXPECT_EQ(accepted->peer_address(), "unix:");
     } else {

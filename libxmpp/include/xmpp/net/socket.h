@@ -59,8 +59,11 @@ class Listener {
 // Takes over a connected socket (e.g. one end of a socketpair) and makes it non-blocking.
 [[nodiscard]] std::unique_ptr<ByteChannel> make_channel(int fd) noexcept;
 
-// Keepalive and TCP_USER_TIMEOUT for peers that vanish; TCP_NODELAY is always set.
-void set_dead_peer_timeout(ByteChannel& channel, std::chrono::seconds timeout) noexcept;
+// For peers that vanish: silence after which TCP probes the peer (three probes, together as long
+// again), and TCP_USER_TIMEOUT for sent bytes that stay unacknowledged. 0 leaves either to the
+// system.
+void set_dead_peer_timeout(ByteChannel& channel, std::chrono::seconds keepalive,
+                           std::chrono::seconds unacknowledged) noexcept;
 
 // Starts to connect to a numeric address ("127.0.0.1:5222", "[::1]:5222", "unix:/path"); the
 // channel becomes writable when done (or hangs up). `local_address`: "127.0.1.5" or "127.0.1.5:0",
