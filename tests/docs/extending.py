@@ -5,7 +5,8 @@ extending.py                 checks; exit status 1 and a list of what does not f
 extending.py --apply TREE    makes all changes of the page in another copy of the tree
 
 A diff block belongs to the file that the text named last as "In `path`"; a block after "New file
-`path`" is that file. Lines of a diff begin with a space, '-' or '+', as in a patch, without numbers.
+`path`" is that file. Lines of a diff begin with a space, '-' or '+', as in a patch, without
+numbers.
 """
 
 import argparse

@@ -119,12 +119,15 @@ TEST(ModuleInfo, OwnsItsRequirements) {
 class Options final : public Module {
  public:
   void attach(Scope&) override {}
-  Option<std::int64_t> count{*this, "count", 10, 1, 100, "A number."};
-  Option<xmpp::Duration> time{
-      *this,    "time", std::chrono::seconds(60), std::chrono::seconds(5), std::chrono::hours(1),
-      "A time."};
-  Option<bool> flag{*this, "flag", false, "A flag."};
-  Option<std::string> choice{*this, "choice", "none", {"none", "all"}, "A choice."};
+  Option<std::int64_t> count{*this, "count", 10, 1, 100, "How many things there may be."};
+  Option<xmpp::Duration> time{*this,
+                              "time",
+                              std::chrono::seconds(60),
+                              std::chrono::seconds(5),
+                              std::chrono::hours(1),
+                              "How long a thing may take."};
+  Option<bool> flag{*this, "flag", false, "Whether things are strict."};
+  Option<std::string> choice{*this, "choice", "none", {"none", "all"}, "Which things are allowed."};
 };
 
 TEST(Option, TakesWhatIsInBoundsOnly) {
