@@ -25,8 +25,7 @@ constexpr Limits kLimits = {
 
 void require(bool condition, std::string_view what, std::string_view detail = {}) {
   if (condition) return;
-  std::fprintf(stderr, "%.*s\n%.*s\n", static_cast<int>(what.size()), what.data(),
-               static_cast<int>(detail.size()), detail.data());
+  std::fprintf(stderr, "%s\n%s\n", std::string(what).c_str(), std::string(detail).c_str());
   __builtin_trap();
 }
 
