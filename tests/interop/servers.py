@@ -2,10 +2,14 @@
 
 Each start_* returns a Server with the domain `localhost` on a loopback address of its own, the
 given accounts (name -> password), STARTTLS required on one port and direct TLS on another.
+With `measured` (scripts/bench) TLS is optional, logs begin at warning, accounts hold SCRAM keys and
+collectors and schedulers are tuned; a second start in the same directory finds the accounts.
 """
 
 import dataclasses
 import glob
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -15,6 +19,8 @@ from processes import Child, Failure, Skip, free_ports, loopback, make_certifica
 from processes import wait_for_port
 
 DOMAIN = "localhost"
+# What a server that is `measured` uses for new accounts; the cost is the client's, at every login.
+MEASURED_ITERATIONS = 4096
 
 
 @dataclasses.dataclass
@@ -55,7 +61,7 @@ def _write(path, text):
     return path
 
 
-def start_xmppd(children, users, bin_dir, channel_binding="offer"):
+def start_xmppd(children, users, bin_dir, channel_binding="offer", measured=False, workers=0):
     """xmppd from a build's bin directory; ports are given by the kernel and read from its line."""
     xmppd = os.path.join(bin_dir, "xmppd")
     xmppctl = os.path.join(bin_dir, "xmppctl")
@@ -65,21 +71,27 @@ def start_xmppd(children, users, bin_dir, channel_binding="offer"):
     directory = children.directory
     address = loopback()
     certificate, key = make_certificate(directory, DOMAIN)
+    tls = "optional" if measured else "required"
+    auth = (f"plain_without_tls = true\nscram_iterations = {MEASURED_ITERATIONS}\n" if measured
+            else "")
     config = _write(os.path.join(directory, "xmppd.toml"), f"""\
+[log]
+level = "{"warn" if measured else "info"}"
 [server]
+workers = {workers}
 data_dir = "{directory}/data"
 control_socket = "{directory}/control.sock"
 [[listen]]
 service = "c2s"
 address = ["{address}:0"]
-tls = "required"
+tls = "{tls}"
 [[listen]]
 service = "c2s-direct-tls"
 address = ["{address}:0"]
 tls = "required"
 [profile.default.auth]
 channel_binding = "{channel_binding}"
-[host."{DOMAIN}"]
+{auth}[host."{DOMAIN}"]
 certificate = "{certificate}"
 key = "{key}"
 """)
@@ -102,7 +114,17 @@ key = "{key}"
                   control, xmppctl)
 
 
-def start_prosody(children, users):
+def _scram_account(password):
+    """A Prosody account that holds SCRAM-SHA-1 keys: the form of internal_hashed."""
+    salt = os.urandom(16).hex()
+    salted = hashlib.pbkdf2_hmac("sha1", password.encode(), salt.encode(), MEASURED_ITERATIONS)
+    stored = hashlib.sha1(hmac.digest(salted, b"Client Key", "sha1")).hexdigest()
+    server = hmac.digest(salted, b"Server Key", "sha1").hex()
+    return (f'return {{ ["salt"] = "{salt}"; ["iteration_count"] = {MEASURED_ITERATIONS}; '
+            f'["stored_key"] = "{stored}"; ["server_key"] = "{server}"; }};\n')
+
+
+def start_prosody(children, users, measured=False):
     """Debian's Prosody with the modules that the drivers need, internal storage."""
     prosody = need("prosody")
     directory = children.directory
@@ -110,10 +132,13 @@ def start_prosody(children, users):
     port, direct_port = free_ports(address, 2)
     certificate, key = make_certificate(directory, DOMAIN)
     accounts = os.path.join(directory, "prosody", DOMAIN, "accounts")
-    os.makedirs(accounts)
+    os.makedirs(accounts, exist_ok=True)
     for name, password in users.items():
         _write(os.path.join(accounts, f"{name}.dat"),
-               f'return {{ ["password"] = "{password}"; }};\n')
+               _scram_account(password) if measured
+               else f'return {{ ["password"] = "{password}"; }};\n')
+    tuning = 'gc = { mode = "generational" }' if measured else ""
+    level = "warn" if measured else "info"
     config = _write(os.path.join(directory, "prosody.cfg.lua"), f"""\
 run_as_root = true
 pidfile = "{directory}/prosody.pid"
@@ -126,10 +151,11 @@ interfaces = {{ "{address}" }}
 c2s_ports = {{ {port} }}
 c2s_direct_tls_ports = {{ {direct_port} }}
 s2s_ports = {{ }}
-c2s_require_encryption = true
-authentication = "internal_plain"
+c2s_require_encryption = {"false" if measured else "true"}
+authentication = "{"internal_hashed" if measured else "internal_plain"}"
 storage = "internal"
-log = {{ {{ levels = {{ min = "info" }}, to = "file", filename = "{directory}/prosody-own.log" }} }}
+{tuning}
+log = {{ {{ levels = {{ min = "{level}" }}, to = "file", filename = "{directory}/prosody-own.log" }} }}
 ssl = {{ certificate = "{certificate}", key = "{key}" }}
 c2s_direct_tls_ssl = {{ certificate = "{certificate}", key = "{key}" }}
 VirtualHost "{DOMAIN}"
@@ -148,7 +174,7 @@ def _ejabberd_paths():
     return found[0].split("/ejabberd-")[0]
 
 
-def start_ejabberd(children, users):
+def start_ejabberd(children, users, measured=False):
     """Debian's ejabberd in an Erlang node without distribution: no epmd, no cookie, any user."""
     libraries = _ejabberd_paths()
     directory = children.directory
@@ -158,12 +184,13 @@ def start_ejabberd(children, users):
     with open(certificate, encoding="ascii") as c, open(key, encoding="ascii") as k:
         pem = _write(os.path.join(directory, "ejabberd.pem"), c.read() + k.read())
     tls = '["no_sslv3", "no_tlsv1", "no_tlsv1_1"]'
+    starttls = "starttls" if measured else "starttls_required"
     config = _write(os.path.join(directory, "ejabberd.yml"), f"""\
-loglevel: info
+loglevel: {"warning" if measured else "info"}
 hosts: ["{DOMAIN}"]
 certfiles: ["{pem}"]
 listen:
-  - {{port: {port}, ip: "{address}", module: ejabberd_c2s, starttls_required: true,
+  - {{port: {port}, ip: "{address}", module: ejabberd_c2s, {starttls}: true,
      protocol_options: {tls}, access: all}}
   - {{port: {direct_port}, ip: "{address}", module: ejabberd_c2s, tls: true,
      protocol_options: {tls}, access: all}}
@@ -176,7 +203,7 @@ modules: {{mod_disco: {{}}, mod_ping: {{}}, mod_roster: {{}}, mod_version: {{}},
         f'ok = ejabberd_auth:try_register(<<"{name}"/utf8>>, <<"{DOMAIN}">>, '
         f'<<"{password}"/utf8>>),'
         for name, password in users.items())
-    os.makedirs(os.path.join(directory, "ejabberd"))
+    os.makedirs(os.path.join(directory, "ejabberd"), exist_ok=True)
     child = children.start(
         "ejabberd",
         [need("erl"), "-noinput", "+S", "2:2", "+sbwt", "none", "+sbwtdcpu", "none",

@@ -23,6 +23,7 @@
 #include "xmpp/base/result.h"
 #include "xmpp/base/time.h"
 #include "xmpp/core/jid.h"
+#include "xmppd/export.h"
 
 namespace xmppd {
 
@@ -39,7 +40,7 @@ struct ConfigError {
   std::string text;  // what was expected
 };
 // "file:line:column: key: text"
-[[nodiscard]] std::string to_string(const ConfigError& error);
+[[nodiscard]] XMPPD_API std::string to_string(const ConfigError& error);
 
 // A module's option as written in the file.
 struct ConfigValue {
@@ -145,13 +146,13 @@ struct ConfigOverrides {
 using ConfigResult = xmpp::Result<Config, std::vector<ConfigError>>;
 
 // Reads the file and what it includes.
-[[nodiscard]] ConfigResult load_config(const std::filesystem::path& file,
-                                       const ConfigOverrides& overrides = {});
+[[nodiscard]] XMPPD_API ConfigResult load_config(const std::filesystem::path& file,
+                                                 const ConfigOverrides& overrides = {});
 // The same from text; `file` is for messages and for relative paths.
 [[nodiscard]] ConfigResult parse_config(std::string_view text, const std::filesystem::path& file,
                                         const ConfigOverrides& overrides = {});
 // What --dev runs without a file.
-[[nodiscard]] Config dev_config(const std::filesystem::path& data_dir);
+[[nodiscard]] XMPPD_API Config dev_config(const std::filesystem::path& data_dir);
 
 // Sizes as the file writes them: "256KiB", "1MiB", "1GiB", "10kB", "1MB", "512B", "512"; nullopt
 // for anything else.

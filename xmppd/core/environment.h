@@ -11,10 +11,11 @@
 #include "xmpp/base/random.h"
 #include "xmpp/base/time.h"
 #include "xmpp/net/poller.h"
+#include "xmppd/export.h"
 
 namespace xmppd {
 
-class Environment {
+class XMPPD_API Environment {
  public:
   Environment() = default;
   Environment(const Environment&) = delete;
@@ -32,6 +33,6 @@ class Environment {
 };
 
 // Epoll, the system's clocks, getrandom, threads.
-[[nodiscard]] std::unique_ptr<Environment> make_system_environment();
+[[nodiscard]] XMPPD_API std::unique_ptr<Environment> make_system_environment();
 
 }  // namespace xmppd

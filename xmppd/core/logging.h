@@ -21,10 +21,11 @@
 #include "core/config.h"
 #include "xmpp/base/log.h"
 #include "xmpp/base/time.h"
+#include "xmppd/export.h"
 
 namespace xmppd {
 
-class Logging {
+class XMPPD_API Logging {
  public:
   struct Options {
     xmpp::log::Level level = xmpp::log::Level::info;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/config.h"
+#include "xmppd/export.h"
 #include "xmppd/module.h"
 
 namespace xmppd {
@@ -19,7 +20,7 @@ namespace xmppd {
 class Server;
 class Worker;
 
-class ModuleManager {
+class XMPPD_API ModuleManager {
  public:
   // `directory`: where mod_*.so are; ignored if modules are linked in.
   explicit ModuleManager(std::filesystem::path directory);

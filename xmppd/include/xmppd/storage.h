@@ -35,6 +35,7 @@
 #include "xmpp/core/jid.h"
 #include "xmpp/net/reactor.h"
 #include "xmpp/sasl/credentials.h"
+#include "xmppd/export.h"
 #include "xmppd/sendable.h"
 
 namespace xmppd {
@@ -70,7 +71,7 @@ template <typename T>
 using StorageResult = Result<T, StorageError>;
 
 // An account as stored: never a password. (xmppd::Account is the live object on its owner.)
-struct AccountRecord {
+struct XMPPD_API AccountRecord {
   xmpp::Jid jid;  // bare, with a localpart
   bool is_enabled = true;
   xmpp::Timestamp created_at{};             // stored in milliseconds
