@@ -80,6 +80,27 @@ class SlowLogin(WireTest):
             self.timed_out(client)
 
 
+class Idle(WireTest):
+    limits = 'idle_timeout = "2s"'
+
+    def test_a_silent_session_is_closed_a_talking_one_is_not(self):
+        silent = self.session("alice")
+        talking = self.session("bob")
+        until = time.monotonic() + 4
+        while time.monotonic() < until:
+            talking.send(" ")
+            time.sleep(0.3)
+        self.assertEqual(silent.stream_error(8 * PATIENCE), "connection-timeout")
+        talking.send("<iq type='get' id='here' to='localhost'><ping xmlns='urn:xmpp:ping'/></iq>")
+        self.assertEqual(talking.element().get("id"), "here")
+
+    def test_limit_is_advertised(self):
+        with self.secured() as client:
+            idle = client.features.find(".//{urn:xmpp:stream-limits:0}idle-seconds")
+            self.assertIsNotNone(idle)
+            self.assertEqual(idle.text, "2")
+
+
 class NeverReads(WireTest):
     limits = 'output_queue_bytes = "256KiB"'
     BODY = "z" * 12_000

@@ -6,10 +6,12 @@ import os
 import re
 import signal
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
 import unittest
+import xml.etree.ElementTree as ET
 
 import wire
 from harness import PATIENCE, Server, WireTest, add_tests, main, processes, program, write_config
@@ -30,6 +32,56 @@ def run(*arguments, seconds=20):
     done = subprocess.run([program("xmppd"), *arguments], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, timeout=seconds * PATIENCE, cwd="/")
     return done.returncode, done.stdout, done.stderr
+
+
+class Mechanisms(unittest.TestCase):
+    """A SCRAM hash is offered only if every enabled account of the host has its key."""
+
+    def start(self, profile=""):
+        config = write_config(self.directory, processes.loopback(), profile=profile)
+        server = Server(self.directory, config)
+        self.addCleanup(server.stop)
+        return server
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(prefix="xmppd-wire-")
+        self.addCleanup(temporary.cleanup)
+        self.directory = temporary.name
+
+    def offered(self, server):
+        with wire.Wire(server.address, server.port) as client:
+            client.open()
+            client.secure()
+            return client.mechanisms(), ET.tostring(client.features, encoding="unicode")
+
+    def test_mechanisms_follow_the_keys(self):
+        server = self.start()
+        with wire.Wire(server.address, server.port) as client:
+            client.open()
+            client.secure()
+            for name in SECRETS:
+                client.register(name, "secret")
+        self.assertIn("SCRAM-SHA-1", self.offered(server)[0])
+        server.child.process.terminate()
+        self.assertEqual(server.child.process.wait(20 * PATIENCE), 0)
+        database = sqlite3.connect(glob.glob(f"{self.directory}/**/*.db", recursive=True)[0])
+        with database:
+            database.execute("DELETE FROM scram_keys WHERE hash = 0 AND username = 'bob'")
+            database.execute("UPDATE accounts SET key_hashes = 6 WHERE username = 'bob'")
+        database.close()
+        server = self.start()
+        mechanisms, _ = self.offered(server)
+        self.assertNotIn("SCRAM-SHA-1", mechanisms)
+        self.assertNotIn("SCRAM-SHA-1-PLUS", mechanisms)
+        self.assertIn("SCRAM-SHA-256", mechanisms)
+        for name in SECRETS:
+            wire.Wire(server.address, server.port).login(name, "secret").close()
+
+    def test_channel_binding_off(self):
+        server = self.start(profile='channel_binding = "off"')
+        mechanisms, features = self.offered(server)
+        self.assertFalse([name for name in mechanisms if name.endswith("-PLUS")], mechanisms)
+        self.assertNotIn("sasl-channel-binding", features)
 
 
 class Signals(unittest.TestCase):
