@@ -26,6 +26,30 @@ std::string assign(OptionBase& option, const ConfigValue& value) {
   return option.expected();
 }
 
+// Runs something of a module's own; whatever it throws becomes an error that names the module.
+template <typename F>
+auto guarded(std::string_view module, std::string_view what, F&& run) {
+  const auto text = [&] {
+    return "module '" + std::string(module) + "' " + std::string(what) + ": ";
+  };
+  try {
+    return run();
+  } catch (const std::exception& error) {
+    throw std::runtime_error(text() + error.what());
+  } catch (...) {
+    throw std::runtime_error(text() + "an exception of an unknown type");
+  }
+}
+
+// "a -> b -> a", from the first visit of the last one on.
+std::string circle_of(const std::vector<std::string>& visiting, const std::string& again) {
+  std::string text;
+  for (auto at = std::find(visiting.begin(), visiting.end(), again); at != visiting.end(); ++at) {
+    text += *at + " -> ";
+  }
+  return text + again;
+}
+
 std::vector<std::unique_ptr<ModuleFactory>>& static_factories() {
   static std::vector<std::unique_ptr<ModuleFactory>> factories;
   return factories;
@@ -136,7 +160,8 @@ std::vector<std::string> ModuleManager::resolve(const ProfileConfig& profile) {
   std::function<void(const std::string&)> visit = [&](const std::string& name) {
     if (std::find(ordered.begin(), ordered.end(), name) != ordered.end()) return;
     if (std::find(visiting.begin(), visiting.end(), name) != visiting.end()) {
-      throw std::runtime_error("modules require each other in a circle: " + name);
+      throw std::runtime_error("modules require each other in a circle: " +
+                               circle_of(visiting, name));
     }
     visiting.push_back(name);
     for (auto required : factory(name).info().requires_modules) {
@@ -158,7 +183,8 @@ std::unique_ptr<Module> ModuleManager::make_configured(const std::string& name,
                                                        const ProfileConfig& profile,
                                                        std::string_view profile_name,
                                                        std::vector<ConfigError>& errors) {
-  auto module = factory(name).make();
+  const auto& its_factory = factory(name);
+  auto module = guarded(name, "cannot be constructed", [&] { return its_factory.make(); });
   auto configured = profile.module.find(name);
   if (configured == profile.module.end()) return module;
   const auto prefix = "profile." + std::string(profile_name) + ".module." + name + ".";
@@ -206,7 +232,11 @@ std::vector<ConfigError> ModuleManager::check(const Config& config) {
       errors.push_back({profile.at, "profile." + profile_name + ".modules", error.what()});
       continue;
     }
-    for (const auto& name : names) (void)make_configured(name, profile, profile_name, errors);
+    try {
+      for (const auto& name : names) (void)make_configured(name, profile, profile_name, errors);
+    } catch (const std::exception& error) {
+      errors.push_back({profile.at, "profile." + profile_name + ".modules", error.what()});
+    }
     for (const auto& [module, table] : profile.module) {
       if (std::find(names.begin(), names.end(), module) != names.end()) continue;
       auto known = installed();
@@ -222,23 +252,40 @@ std::vector<ConfigError> ModuleManager::check(const Config& config) {
 void ModuleManager::attach_all(Worker& worker, const Config& config) {
   for (const auto& [profile_name, profile] : config.profiles) {
     auto* runtime = worker.find_profile(profile_name);
-    for (const auto& name : resolve(profile)) {
+    const auto names = resolve(profile);
+    attached_[profile_name] = names;
+    for (const auto& name : names) {
       std::vector<ConfigError> errors;
       auto module = make_configured(name, profile, profile_name, errors);
       if (!errors.empty()) throw std::runtime_error(to_string(errors.front()));
-      runtime->attach(factory(name).info(), std::move(module));
+      guarded(name, "cannot be attached in profile '" + profile_name + "'",
+              [&] { runtime->attach(factory(name).info(), std::move(module)); });
     }
   }
 }
 
+std::vector<std::string> ModuleManager::names_of(const std::string& profile_name,
+                                                 const ProfileConfig& profile) {
+  // What runs counts, not what a start would find: files may have come and gone since.
+  if (auto known = attached_.find(profile_name); known != attached_.end()) return known->second;
+  try {
+    return resolve(profile);
+  } catch (const std::exception&) {
+    return {};  // it could not run; the row of the module at fault says why
+  }
+}
+
 std::vector<ModuleManager::Listed> ModuleManager::list(const Config& config) {
+  std::map<std::string, std::vector<std::string>> names;
+  for (const auto& [profile_name, profile] : config.profiles) {
+    names[profile_name] = names_of(profile_name, profile);
+  }
   std::vector<Listed> result;
   for (const auto& name : installed()) {
     Listed row;
     row.name = name;
-    for (const auto& [profile_name, profile] : config.profiles) {
-      auto names = resolve(profile);
-      if (std::find(names.begin(), names.end(), name) != names.end()) {
+    for (const auto& [profile_name, selected] : names) {
+      if (std::find(selected.begin(), selected.end(), name) != selected.end()) {
         row.profiles.push_back(profile_name);
       }
     }
@@ -257,7 +304,8 @@ std::vector<ModuleManager::Listed> ModuleManager::list(const Config& config) {
 
 std::vector<OptionInfo> ModuleManager::options(const std::string& name) {
   std::vector<OptionInfo> infos;
-  auto module = factory(name).make();
+  const auto& its_factory = factory(name);
+  auto module = guarded(name, "cannot be constructed", [&] { return its_factory.make(); });
   for (auto* option : module->options()) infos.push_back(option->info());
   return infos;
 }

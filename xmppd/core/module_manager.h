@@ -35,7 +35,8 @@ class XMPPD_API ModuleManager {
   [[nodiscard]] std::vector<std::string> resolve(const ProfileConfig& profile);
   // Checks [profile.X.module.Y] tables against the declared options.
   [[nodiscard]] std::vector<ConfigError> check(const Config& config);
-  // Makes and attaches the instances of one worker.
+  // Makes and attaches the instances of one worker. Throws std::runtime_error naming the module and
+  // the cause.
   void attach_all(Worker& worker, const Config& config);
 
   struct Listed {
@@ -45,6 +46,7 @@ class XMPPD_API ModuleManager {
     std::vector<std::string> profiles;
     bool is_loaded = false;
   };
+  // Everything installed; a library that cannot be loaded has its error as summary.
   [[nodiscard]] std::vector<Listed> list(const Config& config);
   // The declared options of a module. Throws std::runtime_error if there is no such module.
   [[nodiscard]] std::vector<OptionInfo> options(const std::string& name);
@@ -58,9 +60,13 @@ class XMPPD_API ModuleManager {
   // Does every name that the profile selects belong to a module?
   bool check_names(const ProfileConfig& profile, const std::string& key,
                    std::vector<ConfigError>& errors) const;
+  // What a profile runs, or would run; empty if it cannot.
+  [[nodiscard]] std::vector<std::string> names_of(const std::string& profile_name,
+                                                  const ProfileConfig& profile);
   std::filesystem::path directory_;
   Libraries* libraries_;  // shared by all managers
   std::map<std::string, const ModuleFactory*> factories_;
+  std::map<std::string, std::vector<std::string>> attached_;  // by profile
 };
 
 // The modules of a profile that names none.
