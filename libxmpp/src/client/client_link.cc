@@ -154,6 +154,8 @@ void ClientLink::start_tls() {
   handshaking_ = true;
   observer_.on_tls(false);
   touch();
+  // Nothing to begin with, so nothing to wait for.
+  if (const auto begun = engine_->feed({}); !begun) end(LinkFailure{true, begun.error().text});
 }
 
 void ClientLink::on_handshake_done() {

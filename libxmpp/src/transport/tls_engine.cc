@@ -71,6 +71,19 @@ bool is_ip_literal(const std::string& host) {
          inet_pton(AF_INET6, host.c_str(), address.data()) == 1;
 }
 
+// Restricts the peer's certificate to `host`, which is not shown to it if it is an address (RFC
+// 6066 3). False: `host` names nobody, or OpenSSL would take it for a pattern.
+bool set_peer_name(SSL* ssl, std::string host) {
+  X509_VERIFY_PARAM* parameters = SSL_get0_param(ssl);
+  // As the domainpart of an address writes it (RFC 7622 3.2).
+  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
+  if (is_ip_literal(host)) return X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str()) == 1;
+  if (host.empty() || host.starts_with('.') || host.find('\0') != std::string::npos) return false;
+  X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+  return X509_VERIFY_PARAM_set1_host(parameters, host.data(), host.size()) == 1 &&
+         SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
+}
+
 std::string_view text_or_empty(const char* text) {
   return text == nullptr ? std::string_view() : std::string_view(text);
 }
@@ -190,17 +203,14 @@ TlsEngine TlsEngine::make_client(const TlsContext& context, std::string_view hos
   Connection& c = *connection;
   c.ssl.reset(SSL_new(context.state_->ssl_context()));
   c.verify = context.state_->verify;
-  const std::string name(host);
-  X509_VERIFY_PARAM* parameters = SSL_get0_param(c.ssl.get());
-  if (tls::is_ip_literal(name)) {
-    X509_VERIFY_PARAM_set1_ip_asc(parameters, name.c_str());
-  } else {
-    X509_VERIFY_PARAM_set_hostflags(parameters, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    X509_VERIFY_PARAM_set1_host(parameters, name.data(), name.size());
-    SSL_set_tlsext_host_name(c.ssl.get(), name.c_str());  // RFC 6066: no IP literals here
-  }
+  const bool has_name = tls::set_peer_name(c.ssl.get(), std::string(host));
   SSL_set_connect_state(c.ssl.get());
   TlsEngine engine(std::move(connection));
+  if (!has_name && c.verify) {
+    // Without a name any certificate of a trusted authority would do.
+    (void)c.fail(TlsErrorCode::certificate, "no name to verify the certificate against");
+    return engine;
+  }
   (void)engine.connection_->handshake();  // a failure is kept and reported by the next call
   return engine;
 }
@@ -208,6 +218,7 @@ TlsEngine TlsEngine::make_client(const TlsContext& context, std::string_view hos
 Result<void, TlsError> TlsEngine::feed(std::string_view ciphertext) {
   Connection& c = *connection_;
   if (c.error) return Err(*c.error);
+  if (c.state == State::closed_by_peer) return {};  // RFC 8446 6.1: to be ignored
   if (c.buffers.consumed > 0) {
     c.buffers.input.erase(0, c.buffers.consumed);
     c.buffers.consumed = 0;
@@ -234,6 +245,7 @@ Result<std::size_t, TlsError> TlsEngine::read(std::span<char> out) {
     const int error = SSL_get_error(c.ssl.get(), result);
     if (error == SSL_ERROR_ZERO_RETURN) {
       c.state = State::closed_by_peer;
+      c.buffers.consumed = c.buffers.input.size();
     } else if (error != SSL_ERROR_WANT_READ) {
       const Err<TlsError> failure = c.fail_by_openssl();
       if (total == 0) return failure;  // else: what was good first, the error next time

@@ -60,6 +60,18 @@ TEST_F(FailureTest, UntrustedCertificate) {
   expect(Stage::tls, "");
 }
 
+TEST_F(FailureTest, NoNameToVerify) {
+  use_tls();
+  behaviour.direct = true;
+  ClientOptions how = options();
+  how.tls = ClientOptions::Tls::direct;
+  // No A-label is that long, so there is no name that a certificate could state.
+  how.domain = ".example";
+  for (int i = 0; i < 70; ++i) how.domain.insert(0, "\u00e4");
+  start(std::move(how));
+  expect(Stage::tls, "no name to verify the certificate against");
+}
+
 TEST_F(FailureTest, UnreadableTrustAnchors) {
   use_tls();
   ClientOptions how = options();

@@ -122,6 +122,49 @@ TEST(TlsEngine, ChoosesTheCertificateByName) {
   }
 }
 
+TEST(TlsEngine, NeverVerifiesWithoutAName) {
+  const auto server = server_context();
+  const auto client = *TlsContext::make_client(trusting());
+  // OpenSSL takes an empty name for "any" and one that begins with a dot for "any below".
+  for (const std::string_view host :
+       {std::string_view(""), std::string_view(".org"), std::string_view("a\0b", 3)}) {
+    TlsEngine engine = TlsEngine::make_client(*client, host);
+    EXPECT_EQ(engine.state(), TlsEngine::State::failed);
+    EXPECT_FALSE(engine.has_output());
+    const auto fed = engine.feed("");
+    ASSERT_FALSE(fed);
+    EXPECT_EQ(fed.error().code, TlsErrorCode::certificate);
+  }
+}
+
+TEST(TlsEngine, ShowsNoAddressAsServerName) {
+  const auto server = server_context();
+  TlsClientOptions insecure;
+  insecure.insecure = true;
+  const auto client = *TlsContext::make_client(insecure);
+  for (const char* host : {"127.0.0.1", "::1", "[::1]", ""}) {
+    Pair pair = connect(*client, *server, host);
+    ASSERT_TRUE(pair.is_open()) << host;
+    EXPECT_EQ(pair.server.sni(), "") << host;
+  }
+}
+
+TEST(TlsEngine, IgnoresWhatFollowsCloseNotify) {
+  const auto server = server_context();
+  const auto client = *TlsContext::make_client(trusting());
+  Pair pair = connect(*client, *server);
+  ASSERT_TRUE(pair.client.write("last words"));
+  pair.client.close();
+  OutputChain chain;
+  pair.client.take_output(chain);
+  ASSERT_TRUE(pair.server.feed(chain.str() + "no TLS record"));
+  EXPECT_EQ(read_all(pair.server), "last words");
+  EXPECT_EQ(pair.server.state(), TlsEngine::State::closed_by_peer);
+  EXPECT_TRUE(pair.server.feed("more of it"));
+  EXPECT_EQ(read_all(pair.server), "");
+  EXPECT_TRUE(pair.server.end_of_input());
+}
+
 TEST(TlsEngine, RefusesBadCertificatesUnlessInsecure) {
   SelfSignedOptions past;
   past.not_before_s = -7200;

@@ -120,7 +120,8 @@ class TlsEngine {
   [[nodiscard]] static TlsEngine make_server(const TlsContext& context,
                                              std::string_view default_host = {});
   // The client's end; the first flight is ready in take_output() at once. `host` (A-labels or an IP
-  // literal) is what the certificate must name and what SNI says.
+  // literal) is what the certificate must name and what SNI says. If it is to be verified and is no
+  // name, the engine has failed from the start.
   [[nodiscard]] static TlsEngine make_client(const TlsContext& context, std::string_view host);
 
   TlsEngine(TlsEngine&&) noexcept;
