@@ -67,7 +67,8 @@ void Client::State::on_event(Event event) {
 
 void Client::State::on_stanza_received(const ParsedStanza& parsed) {
   const Stanza& stanza = parsed.stanza;
-  if (stanza.is_iq() && !stanza.is_request() && take_answer(stanza)) return;
+  // Whose sender cannot be read is no answer: no sender at all would mean the own account.
+  if (!parsed.problem && stanza.is_iq() && !stanza.is_request() && take_answer(stanza)) return;
   if (parsed.problem) {
     // RFC 6120 8.2.3: a request is always answered. The rest is of no use.
     if (stanza.is_iq() && can_bounce(stanza)) send(make_error(stanza, *parsed.problem));

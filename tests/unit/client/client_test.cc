@@ -143,6 +143,20 @@ TEST_F(ClientTest, CompletesIqsWithTheAnswerOfWhomItAsked) {
   EXPECT_EQ(stanzas.size(), 2u);
 }
 
+TEST_F(ClientTest, AMalformedSenderAnswersNothing) {
+  start(plain_options());
+  std::size_t answers = 0;
+  client->iq(ping(), [&](const std::optional<Stanza>& /*answer*/) { ++answers; });
+  settle();
+  // Servers prepare addresses differently: one that we cannot read is not the own account's.
+  server->send_raw("<iq type='result' from='a b@evil.example' id='" + server->received.back().id() +
+                   "'/>");
+  settle();
+  EXPECT_EQ(answers, 0u);
+  EXPECT_TRUE(stanzas.empty());
+  EXPECT_TRUE(client->is_bound());
+}
+
 Task<void> ask_twice(Client& client, std::string& out) {
   auto first = client.request(ping());
   auto answer = co_await first;
