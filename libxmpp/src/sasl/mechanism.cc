@@ -147,7 +147,8 @@ Result<ClientChoice, ChooseError> choose_mechanism(
   for (const std::string& name : offered) {
     plus_offered = plus_offered || name.ends_with("-PLUS");
     const auto id = parse_mechanism(name);
-    if (id && (!policy.only || *policy.only == *id)) common.push_back(*id);
+    if (!id || (policy.only && *policy.only != *id)) continue;
+    if (std::ranges::find(policy.refused, *id) == policy.refused.end()) common.push_back(*id);
   }
   if (policy.only && common.empty()) return Err(ChooseError::not_offered);
   std::ranges::sort(common);

@@ -50,13 +50,13 @@ struct Setup {
   // SASL
   std::unique_ptr<sasl::ServerMechanism> server;
   std::unique_ptr<sasl::ClientMechanism> client;
-  bool challenged = false;              // receiver: a <response/> is due
-  std::string username;                 // receiver: of the exchange under way, as far as known
-  std::string additional_data;          // receiver: for <success/>
-  int failures = 0;                     // receiver: failed passwords and broken exchanges
-  int attempts = 0;                     // receiver: all failures
-  bool authentication_started = false;  // initiator: start_authentication() was called
-  std::vector<std::string> refused;     // initiator: mechanisms that failed harmlessly
+  bool challenged = false;                 // receiver: a <response/> is due
+  std::string username;                    // receiver: of the exchange under way, as far as known
+  std::string additional_data;             // receiver: for <success/>
+  int failures = 0;                        // receiver: failed passwords and broken exchanges
+  int attempts = 0;                        // receiver: all failures
+  bool authentication_started = false;     // initiator: start_authentication() was called
+  std::vector<sasl::MechanismId> refused;  // initiator: mechanisms that failed harmlessly
   std::optional<sasl::SaslCondition> failure;  // initiator: the last <failure/>
 };
 
@@ -141,6 +141,7 @@ class StreamMachine {
     std::string feeding;  // the parser reads this
   };
   [[nodiscard]] bool feed_queue();
+  [[nodiscard]] std::size_t queue_limit() const noexcept;
   [[nodiscard]] std::optional<Event> take_event();
   [[nodiscard]] std::optional<Event> on_stanza(const xml::Document& document);
   void on_close();

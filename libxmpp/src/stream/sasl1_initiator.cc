@@ -23,15 +23,10 @@ Step give_up(StreamMachine& machine, std::string why, SaslCondition condition) {
   return {Step::Progress::ended};
 }
 
-// The mechanisms that the server offers, without those that it has refused since.
-std::vector<std::string> offered_names(const StreamMachine& machine, const xml::Element& offered) {
+std::vector<std::string> offered_names(const xml::Element& offered) {
   std::vector<std::string> names;
   for (const xml::Element child : offered.children()) {
-    if (!child.is(kMechanism)) continue;
-    std::string name = child.text();
-    if (std::ranges::find(machine.setup->refused, name) == machine.setup->refused.end()) {
-      names.push_back(std::move(name));
-    }
+    if (child.is(kMechanism)) names.push_back(child.text());
   }
   return names;
 }
@@ -52,6 +47,9 @@ std::optional<std::vector<sasl::ChannelBindingType>> advertised_bindings(
 Step begin(StreamMachine& machine, const xml::Element& offered) {
   const StreamPolicy& policy = *machine.policy;
   Setup& setup = *machine.setup;
+  if (!offered) {
+    return give_up(machine, "no mechanisms were offered", SaslCondition::invalid_mechanism);
+  }
   sasl::ClientPolicy choice_policy{.tls = has_any(machine.bits, StreamBits::secure),
                                    .channel_bindings = setup.tls,
                                    .use_channel_binding = policy.channel_binding,
@@ -59,7 +57,8 @@ Step begin(StreamMachine& machine, const xml::Element& offered) {
                                    .has_password = !policy.password.empty(),
                                    .external = policy.external,
                                    .anonymous = policy.jid.local().empty(),
-                                   .only = {}};
+                                   .only = {},
+                                   .refused = setup.refused};
   if (policy.mechanism != "auto") {
     choice_policy.only = sasl::parse_mechanism(policy.mechanism);
     if (!choice_policy.only) {
@@ -67,8 +66,8 @@ Step begin(StreamMachine& machine, const xml::Element& offered) {
                      SaslCondition::invalid_mechanism);
     }
   }
-  const auto choice = sasl::choose_mechanism(offered_names(machine, offered),
-                                             advertised_bindings(machine), choice_policy);
+  const auto choice =
+      sasl::choose_mechanism(offered_names(offered), advertised_bindings(machine), choice_policy);
   if (!choice) {
     return give_up(machine, std::string(to_string(choice.error())),
                    SaslCondition::invalid_mechanism);
@@ -141,7 +140,7 @@ Step on_failure(StreamMachine& machine, const xml::Element& element) {
                         condition == SaslCondition::temporary_auth_failure;
   const bool another = machine.policy->mechanism == "auto";
   if (!harmless || !another) return give_up(machine, std::move(text), condition);
-  setup.refused.push_back(machine.mechanism_name());
+  setup.refused.push_back(*machine.mechanism);
   return begin(machine, machine.features.root().find_child(kMechanisms));
 }
 
@@ -152,9 +151,6 @@ Step on_sasl_offered(StreamMachine& machine, xml::Element offered) {
   if (machine.policy->pause_before_authentication && !setup.authentication_started) {
     machine.report(ReadyToAuthenticate{});
     return {Step::Progress::waiting};
-  }
-  if (!offered) {
-    return give_up(machine, "no mechanisms were offered", SaslCondition::invalid_mechanism);
   }
   return begin(machine, offered);
 }

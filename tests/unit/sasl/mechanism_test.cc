@@ -210,6 +210,10 @@ TEST(SaslChoice, TakesTheStrongest) {
   EXPECT_EQ(describe(choose_mechanism(all, Types{}, policy)), "SCRAM-SHA-256");
   EXPECT_EQ(describe(choose_mechanism(Names{"SCRAM-SHA-1", "PLAIN"}, std::nullopt, policy)),
             "SCRAM-SHA-1 y");
+  // One that the server has refused since is not tried again, but it was offered all the same.
+  policy.refused = {MechanismId::scram_sha_256_plus, MechanismId::scram_sha_1_plus};
+  EXPECT_EQ(describe(choose_mechanism(all, both, policy)), "SCRAM-SHA-256");
+  policy.refused.clear();
   policy.use_channel_binding = false;
   EXPECT_EQ(describe(choose_mechanism(all, both, policy)), "SCRAM-SHA-256");
   EXPECT_EQ(describe(choose_mechanism(Names{"SCRAM-SHA-1", "PLAIN"}, std::nullopt, policy)),

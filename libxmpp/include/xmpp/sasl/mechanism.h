@@ -235,10 +235,11 @@ struct ClientPolicy {
   ChannelBindings channel_bindings;  // of this connection
   bool use_channel_binding = true;
   bool allow_plain_without_tls = false;
-  bool has_password = true;         // else only EXTERNAL and ANONYMOUS
-  bool external = false;            // a client certificate was shown
-  bool anonymous = false;           // log in as nobody
-  std::optional<MechanismId> only;  // this one or none
+  bool has_password = true;          // else only EXTERNAL and ANONYMOUS
+  bool external = false;             // a client certificate was shown
+  bool anonymous = false;            // log in as nobody
+  std::optional<MechanismId> only;   // this one or none
+  std::vector<MechanismId> refused;  // offered, but not to be tried again
 };
 
 enum class ChooseError : std::uint8_t {
