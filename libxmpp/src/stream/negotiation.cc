@@ -63,7 +63,12 @@ const Feature* find_owner(const StreamMachine& machine, const xml::Element& root
 bool is_admitted(const StreamMachine& machine, const Stanza& stanza) {
   if (machine.is_usable()) return true;
   if (!stanza.is_iq() || machine.setup == nullptr) return false;
-  if (!machine.is_receiver()) return true;
+  if (!machine.is_receiver()) {
+    // Only answers to what the driver asked in its pause. A request would come from nobody: before
+    // TLS from whoever sits in between, and even after it from a server that has proved nothing.
+    return machine.policy->pause_before_authentication && !stanza.is_request() &&
+           has_all(machine.bits, kHeaders | StreamBits::tls_settled);
+  }
   if (!has_all(machine.bits, kHeaders | StreamBits::tls_settled) ||
       has_any(machine.bits, StreamBits::authenticated)) {
     return false;

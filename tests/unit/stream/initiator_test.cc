@@ -163,6 +163,35 @@ TEST(Initiator, FallsBackOnlyWhereThatIsSafe) {
   }
 }
 
+TEST(Initiator, AServerMayTakeItsMechanismsBack) {
+  InitiatorDriver client(make_policy(), true);
+  client.feed(header() + features(mechanisms({"SCRAM-SHA-1", "PLAIN"})));
+  client.feed(features(""));
+  EXPECT_EQ(client.feed(sasl_failure("temporary-auth-failure")), "</stream:stream>");
+  ASSERT_TRUE(client.failure);
+  EXPECT_EQ(client.failure->sasl_failure, sasl::SaslCondition::temporary_auth_failure);
+}
+
+// Whoever sits in between could write these before TLS; nobody has proved to be anybody yet.
+TEST(Initiator, TakesNoRequestsBeforeASession) {
+  constexpr std::string_view kPush =
+      "<iq type='set' id='p'><query xmlns='jabber:iq:roster'><item jid='eve@x'/></query></iq>";
+  for (const bool pauses : {false, true}) {
+    for (const bool secure : {false, true}) {
+      StreamPolicy policy = make_policy();
+      policy.pause_before_authentication = pauses;
+      InitiatorDriver client(policy, secure);
+      client.feed(header());
+      EXPECT_EQ(client.feed(kPush), stream_error("not-authorized"));
+      EXPECT_FALSE(client.has_logged("stanza p"));
+    }
+  }
+  // Answers: only to who may have asked.
+  InitiatorDriver client(make_policy(), true);
+  client.feed(header() + features(mechanisms({"PLAIN"})));
+  EXPECT_EQ(client.feed("<iq type='result' id='p'/>"), stream_error("not-authorized"));
+}
+
 TEST(Initiator, OneMechanismOnly) {
   StreamPolicy policy = make_policy();
   policy.mechanism = "SCRAM-SHA-512";

@@ -15,9 +15,10 @@
 //
 // Thread-safety: one thread at a time; movable.
 // Invariants: (1) after StreamFailed or Closed nothing more is delivered. (2) No stanza is
-// delivered before stanzas_allowed(), except an iq that the offer admits before authentication. (3)
-// What was learnt before TLS does not count after it. (4) Nothing allocated for negotiation
-// outlives it. Spec: RFC 6120 4-7, RFC 7590, XEP-0368, XEP-0440, XEP-0478.
+// delivered before stanzas_allowed(), except an iq that the offer admits before authentication, and
+// the answers to it on the other side. (3) What was learnt before TLS does not count after it. (4)
+// Nothing allocated for negotiation outlives it. Spec: RFC 6120 4-7, RFC 7590, XEP-0368, XEP-0440,
+// XEP-0478.
 #pragma once
 
 #include <cstdint>
