@@ -2,6 +2,7 @@
 // stream. See stream/machine.h.
 #include "stream/machine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "stream/tables.h"
@@ -50,11 +51,17 @@ void StreamMachine::receive(std::string_view bytes) {
     return;
   }
   if (queue_ == nullptr) queue_ = std::make_unique<Queue>();
-  if (queue_->waiting.size() + bytes.size() > kQueueLimit) {
+  if (queue_->waiting.size() + bytes.size() > queue_limit()) {
     fail({StreamCondition::policy_violation, "too much data while a step of the login is pending"});
     return;
   }
   queue_->waiting += bytes;
+}
+
+// A stranger gets no more memory than a login needs: twice its largest element.
+std::size_t StreamMachine::queue_limit() const noexcept {
+  if (has_any(bits, StreamBits::authenticated)) return kQueueLimit;
+  return std::min(kQueueLimit, 2 * policy->limits_unauthenticated.stanza_bytes);
 }
 
 void StreamMachine::hold() {

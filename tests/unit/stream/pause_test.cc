@@ -62,6 +62,29 @@ TEST(Pause, TooMuchInAPauseEndsTheStream) {
   EXPECT_EQ(server.last_log(), "failed policy-violation");
 }
 
+TEST(Pause, BeforeAuthenticationTheBoundIsTwiceTheLargestElement) {
+  ReceiverDriver server(make_offer());
+  server.answers = false;
+  server.feed(client_header());
+  const auto element = xmpp::StreamPolicy().limits_unauthenticated.stanza_bytes;
+  server.feed(std::string(2 * element, ' '));
+  EXPECT_FALSE(server.stream.is_closed());
+  server.feed(" ");
+  EXPECT_EQ(server.last_log(), "failed policy-violation");
+}
+
+TEST(Pause, AfterAuthenticationMoreMayWait) {
+  ReceiverDriver server(make_offer());
+  server.feed(client_header());
+  server.feed(kPlain);
+  server.feed(client_header());
+  server.answers = false;
+  server.feed(kBind);
+  ASSERT_EQ(server.last_log(), "bind ");
+  server.feed(std::string(500'000, ' '));
+  EXPECT_FALSE(server.stream.is_closed());
+}
+
 TEST(Pause, ADriverMayStopBetweenEvents) {
   ReceiverDriver server(make_offer());
   server.feed(whole_login({}));
