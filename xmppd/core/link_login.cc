@@ -146,7 +146,8 @@ void Link::on_unauthenticated_iq(xmpp::Stanza stanza) {
               .target = Target::unauthenticated,
               .address = address_,
               .is_loopback = connection().is_loopback,
-              .is_secure = stream_.is_secure()};
+              .is_secure = stream_.is_secure(),
+              .address_key = address_key_};
   auto request = call.request;
   if (unanswered_ >= kUnansweredMax) {
     auto refusal = xmpp::make_error(request, StanzaCondition::resource_constraint);

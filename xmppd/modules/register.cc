@@ -2,7 +2,13 @@
 // In-band registration, change of password, and cancellation. Closed unless `allow` opens it.
 #include "xmpp/xep/register.h"
 
+#include <algorithm>
+#include <array>
+#include <chrono>
 #include <memory>
+#include <mutex>
+#include <set>
+#include <string>
 
 #include "xmpp/core/prep.h"
 #include "xmpp/sasl/credentials.h"
@@ -16,6 +22,38 @@ using xmpp::StanzaCondition;
 using xmpp::Task;
 using xmpp::sasl::ScramKeys;
 using xmpp::xep::Register;
+
+// How many registrations came from each address within its current hour. One table for the
+// process, not one per instance: the kernel spreads the connections of one address over the
+// workers, so that a table per worker would allow as many times the limit as there are workers. A
+// mutex will do: it is taken once per registration, next to thousands of rounds of PBKDF2, and
+// never for a stanza of a session. A fixed number of slots, so that many addresses cannot make it
+// grow; two that share a slot share its limit, which errs on the safe side.
+class Registrations {
+ public:
+  static Registrations& get() {
+    static Registrations table;
+    return table;
+  }
+
+  [[nodiscard]] bool try_count(std::uint32_t address_key, std::int64_t limit, xmpp::Instant now) {
+    const std::lock_guard lock(mutex_);
+    Slot& slot = slots_[address_key % slots_.size()];
+    // `now < since`: the clocks of simulated worlds begin anew.
+    if (now < slot.since || now - slot.since >= std::chrono::hours(1)) slot = {now, 0};
+    if (slot.count >= limit) return false;
+    ++slot.count;
+    return true;
+  }
+
+ private:
+  struct Slot {
+    xmpp::Instant since{};
+    std::int64_t count = 0;
+  };
+  std::mutex mutex_;
+  std::array<Slot, 4096> slots_{};
+};
 
 class Registration final : public Module {
  public:
@@ -34,6 +72,20 @@ class Registration final : public Module {
   }
 
  private:
+  // A change of password under way; lives in the task's frame, so it ends however the task ends.
+  struct Change {
+    Change(std::set<std::string, std::less<>>& all, std::string_view session)
+        : changing(all), who(session), is_only_one(all.emplace(session).second) {}
+    ~Change() {
+      if (is_only_one) changing.erase(who);
+    }
+    Change(const Change&) = delete;
+    Change& operator=(const Change&) = delete;
+    std::set<std::string, std::less<>>& changing;
+    const std::string who;
+    const bool is_only_one;
+  };
+
   // Before authentication: asks for the fields, or makes the account.
   Task<IqReply> enroll(IqCall& call, Register query) {
     if (*allow_ == "loopback" && !call.is_loopback) {
@@ -56,6 +108,14 @@ class Registration final : public Module {
     auto password = xmpp::sasl::prepare_password(query.password->reveal());
     if (!password) {
       co_return IqReply::error({StanzaCondition::not_acceptable, "This password is not possible"});
+    }
+    // Attempts count, not successes: an attempt costs the derivation and tells which names exist.
+    if (!call.is_loopback && *per_address_ != 0 &&
+        !Registrations::get().try_count(call.address_key, *per_address_, scope_->reactor().now())) {
+      xmpp::log::info(scope_->log_context(), "registration refused: too many from this address",
+                      {xmpp::log::kv("address", call.address)});
+      co_return IqReply::error(
+          {StanzaCondition::resource_constraint, "Too many registrations; try again later"});
     }
     auto deriving = derive(*password, call.host.scram_iterations());
     auto keys = co_await deriving;
@@ -103,6 +163,11 @@ class Registration final : public Module {
     if (!password) {
       co_return IqReply::error({StanzaCondition::not_acceptable, "This password is not possible"});
     }
+    const Change change(changing_, call.request.from().str());
+    if (!change.is_only_one) {
+      co_return IqReply::error(
+          {StanzaCondition::resource_constraint, "The last change is still under way"});
+    }
     auto deriving = derive(*password, call.host.scram_iterations());
     auto keys = co_await deriving;
     if (keys.empty()) co_return IqReply::error(StanzaCondition::resource_constraint);
@@ -146,6 +211,12 @@ class Registration final : public Module {
                              "none",
                              {"none", "loopback", "all"},
                              "Who may register an account: nobody, clients on this machine, all."};
+  Option<std::int64_t> per_address_{
+      *this, "per_address", 10,
+      0,     1'000'000,     "Registrations of a remote address in an hour; 0 = no limit."};
+  // The full JIDs whose change of password is under way: one each, since each costs a derivation.
+  // They are all of this worker, which owns their accounts.
+  std::set<std::string, std::less<>> changing_;
   Scope* scope_ = nullptr;
 };
 XMPPD_MODULE(Registration, {.name = "register",

@@ -7,73 +7,10 @@
 #include <vector>
 
 #include "core/worker.h"
-#include "sim/sim_net.h"
-#include "sim/sim_world.h"
-#include "xmpp/base/encoding.h"
+#include "unit/server/raw_client.h"
 
 namespace xmppd {
 namespace {
-
-using sim::SimWorld;
-
-const std::string kHeader =
-    "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
-    "to='localhost' version='1.0'>";
-const std::string kBind =
-    "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource>"
-    "</bind></iq>";
-
-std::string plain(const std::string& user) {
-  using namespace std::string_literals;
-  return "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" +
-         xmpp::base64_encode("\0"s + user + "\0"s + std::string(sim::kPassword)) + "</auth>";
-}
-std::string login(const std::string& user) {
-  return kHeader + plain(user) + kHeader + kBind;
-}
-
-// A world with a loop for its clients.
-struct World : SimWorld {
-  using SimWorld::SimWorld;
-  xmpp::net::Reactor& loop = make_reactor();
-};
-
-class RawClient {
- public:
-  explicit RawClient(World& world, sim::LinkQuality quality = {})
-      : loop_(world.loop), channel_(world.connect(quality)) {
-    watch_ = {[](void* self, xmpp::net::Readiness) { static_cast<RawClient*>(self)->read(); },
-              this};
-    loop_.watch(*channel_, watch_);
-  }
-  ~RawClient() { loop_.unwatch(*channel_, watch_); }
-  RawClient(const RawClient&) = delete;
-  RawClient& operator=(const RawClient&) = delete;
-  void write(std::string_view bytes) {
-    const iovec part{const_cast<char*>(bytes.data()), bytes.size()};
-    ASSERT_EQ(channel_->writev({&part, 1}).bytes, bytes.size());
-  }
-  // Everything that came so far.
-  [[nodiscard]] const std::string& seen() const { return seen_; }
-  [[nodiscard]] bool saw(std::string_view text) const {
-    return seen_.find(text) != std::string::npos;
-  }
-  sim::SimChannel& channel() { return *channel_; }
-
- private:
-  void read() {
-    char buffer[4096];
-    for (;;) {
-      auto got = channel_->read(buffer);
-      if (got.status != xmpp::net::IoResult::Status::ok) return;
-      seen_.append(buffer, got.bytes);
-    }
-  }
-  xmpp::net::Reactor& loop_;
-  std::unique_ptr<sim::SimChannel> channel_;
-  xmpp::net::Watch watch_;
-  std::string seen_;
-};
 
 // Nothing is left of any connection.
 void expect_empty(SimWorld& world) {

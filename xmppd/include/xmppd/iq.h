@@ -80,6 +80,8 @@ struct IqCall {
   std::string address;         // unauthenticated: the peer's address
   bool is_loopback = false;    // unauthenticated: the peer is on this machine
   bool is_secure = false;      // unauthenticated: TLS is up
+  // unauthenticated: a small number, the same for all addresses of one IPv6 /64; for tables.
+  std::uint32_t address_key = 0;
   bool is_set() const noexcept { return request.type() == xmpp::StanzaType::set; }
 };
 

@@ -1,0 +1,99 @@
+// What in-band registration bounds: registrations of an address, on whatever worker, and changes of
+// password that a session may have under way.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/worker.h"
+#include "unit/server/raw_client.h"
+
+namespace xmppd {
+namespace {
+
+constexpr auto kSecond = std::chrono::seconds(1);
+
+std::string config(const std::string& limit) {
+  return "[host.\"localhost\"]\n[profile.default.module.register]\nallow = \"all\"\n" + limit;
+}
+
+std::string set_password(const std::string& id, const std::string& user) {
+  return "<iq type='set' id='" + id + "'><query xmlns='jabber:iq:register'><username>" + user +
+         "</username><password>p</password></query></iq>";
+}
+
+// Whether a new connection from there may register `user`.
+bool registers(World& world, const std::string& user, const std::string& address) {
+  RawClient client(world, {}, address);
+  client.write(kHeader + set_password("r", user));
+  world.run_for(kSecond);
+  if (client.saw("type='result'")) return true;
+  EXPECT_TRUE(client.saw("<resource-constraint") && client.saw("type='wait'")) << client.seen();
+  return false;
+}
+
+TEST(Register, AnAddressHasSoManyAnHourOverAllWorkers) {
+  World world({.seed = 1, .workers = 3, .config = config("per_address = 3\n")});
+  for (int i = 0; i < 8; ++i) {
+    const auto port = std::to_string(1'000 + i);
+    EXPECT_EQ(registers(world, "a" + std::to_string(i), "192.0.2.1:" + port), i < 3) << i;
+  }
+  EXPECT_TRUE(registers(world, "b", "192.0.2.2:1000")) << "another address";
+  world.run_for(std::chrono::hours(1));
+  // Connections come in outside of a turn here: let the workers see what time it is.
+  for (std::size_t i = 0; i < 3; ++i) world.server().worker(i).call([] {});
+  world.run_for(kSecond);
+  EXPECT_TRUE(registers(world, "c", "192.0.2.1:1000")) << "another hour";
+}
+
+TEST(Register, AnIpv6NetworkIsOneAddress) {
+  World world({.seed = 2, .workers = 2, .config = config("per_address = 1\n")});
+  EXPECT_TRUE(registers(world, "a", "[2001:db8:1:2::1]:1000"));
+  EXPECT_FALSE(registers(world, "b", "[2001:db8:1:2::2]:1000"));
+}
+
+TEST(Register, IsLimitedUnlessSaidOtherwise) {
+  World world({.seed = 3, .workers = 2, .config = config("")});
+  int taken = 0;
+  for (int i = 0; i < 15; ++i) {
+    if (registers(world, "a" + std::to_string(i), "192.0.2.3:1000")) ++taken;
+  }
+  EXPECT_EQ(taken, 10);
+}
+
+TEST(Register, ThisMachineIsNotLimitedNorIsZero) {
+  {
+    World world({.seed = 4, .workers = 2, .config = config("per_address = 1\n")});
+    for (int i = 0; i < 5; ++i) {
+      EXPECT_TRUE(registers(world, "a" + std::to_string(i), "127.0.0.1:1000"));
+      EXPECT_TRUE(registers(world, "b" + std::to_string(i), "[::1]:1000"));
+    }
+  }
+  World world({.seed = 5, .workers = 2, .config = config("per_address = 0\n")});
+  for (int i = 0; i < 15; ++i) {
+    EXPECT_TRUE(registers(world, "a" + std::to_string(i), "192.0.2.4:1000"));
+  }
+}
+
+TEST(Register, OneChangeOfPasswordAtATime) {
+  World world({.seed = 6, .workers = 2});
+  world.add_account("romeo@localhost");
+  RawClient client(world);
+  client.write(login("romeo"));
+  world.run_for(kSecond);
+  ASSERT_TRUE(client.saw("</jid>"));
+  client.write(set_password("c1", "romeo") + set_password("c2", "romeo"));
+  world.run_for(kSecond);
+  const auto refused = client.seen().find("<resource-constraint");
+  ASSERT_NE(refused, std::string::npos) << client.seen();
+  EXPECT_EQ(client.seen().find("<resource-constraint", refused + 1), std::string::npos);
+  EXPECT_TRUE(client.saw("type='wait'")) << client.seen();
+  EXPECT_TRUE(client.saw("id='c1'") && client.saw("id='c2'")) << client.seen();
+  client.write(set_password("c3", "romeo"));
+  world.run_for(kSecond);
+  EXPECT_EQ(client.seen().find("<resource-constraint", refused + 1), std::string::npos)
+      << "the last one has ended";
+  EXPECT_TRUE(client.saw("id='c3'"));
+}
+
+}  // namespace
+}  // namespace xmppd
