@@ -14,6 +14,12 @@ std::string domain_of(const ClientOptions& options) {
   return options.domain.empty() ? std::string(options.jid.domain()) : options.domain;
 }
 
+// An IPv6 address stands in brackets in the domainpart (RFC 7622 3.2).
+std::string_view without_brackets(std::string_view domain) noexcept {
+  if (!domain.starts_with('[') || !domain.ends_with(']')) return domain;
+  return domain.substr(1, domain.size() - 2);
+}
+
 }  // namespace
 
 Result<std::shared_ptr<TlsContext>, TlsError> make_client_tls(const ClientOptions& options,
@@ -68,9 +74,14 @@ void Client::State::resolve() {
       arm();
     });
   };
-  if (options.targets.empty()) {
+  const std::string domain = domain_of(options);
+  if (options.targets.empty() && net::is_ip_literal(without_brackets(domain))) {
+    // RFC 6120 3.2: there is nothing to resolve, and no DNS name to ask for.
+    const std::uint16_t port = direct ? kDirectTlsPort : net::ServiceQuery().fallback_port;
+    resolving->found[0].push_back({net::join_host_port(without_brackets(domain), port), direct});
+  } else if (options.targets.empty()) {
     net::ServiceQuery query;
-    query.domain = domain_of(options);
+    query.domain = domain;
     query.plain = !direct;
     query.direct = options.tls != ClientOptions::Tls::none;
     if (direct) query.fallback_port = kDirectTlsPort;

@@ -387,6 +387,24 @@ TEST_F(ClientTest, AnEndThatThePeerAskedForIsNoFailure) {
   EXPECT_FALSE(failure) << failure->text;
 }
 
+TEST_F(ClientTest, ConnectsToADomainThatIsAnAddress) {
+  const std::pair<std::string, std::string> cases[] = {{"192.0.2.7", "192.0.2.7:5222"},
+                                                       {"[2001:db8::7]", "[2001:db8::7]:5222"}};
+  for (const auto& [domain, target] : cases) {
+    ClientOptions how = plain_options();
+    how.jid = *Jid::parse("alice@" + domain);
+    how.targets.clear();  // and no resolver: nothing is asked
+    start(std::move(how));
+    EXPECT_EQ(log, "bound ");
+    EXPECT_EQ(connector.started, std::vector<std::string>{target});
+    EXPECT_EQ(server->to, domain);
+    client.reset();
+    server.reset();
+    connector.started.clear();
+    log.clear();
+  }
+}
+
 TEST_F(ClientTest, ResolvesNamesWithALentResolver) {
   struct OneHost final : net::Dns {
     net::SrvAnswer find_srv(const std::string&) override { return {}; }
