@@ -205,6 +205,7 @@ class Contract(unittest.TestCase):
         self.assertTrue(status["ready"])
         self.assertEqual(status["workers"], 2)
         self.assertEqual(status["hosts"], 2)
+        self.assertEqual(status["exceptions"], 0)
         self.assertLessEqual({"version", "uptime_s", "sessions", "connections"}, set(status))
         hosts = self.ctl_json("host", "list")
         self.assertEqual([host["host"] for host in hosts], ["localhost", "other.example"])

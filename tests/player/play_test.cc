@@ -10,10 +10,12 @@
 #include <exception>
 #include <fstream>
 #include <sstream>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/backstop.h"
 #include "player/player.h"
 #include "xmpp/base/log.h"
 
@@ -74,6 +76,7 @@ int perform(const Arguments& arguments, const std::string& file) {
       return kSkipped;
     }
     play::Player(script, *stage).perform();
+    if (xmppd::exception_count() != 0) throw std::runtime_error(file + ": a module threw");
     std::printf("ok: %s\n", script.title.c_str());
     return 0;
   } catch (const std::exception& error) {

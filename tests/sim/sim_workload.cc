@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "core/backstop.h"
 #include "core/worker.h"
 #include "xmpp/xep/ping.h"
 
@@ -245,6 +246,7 @@ void Workload::check_nothing_left() {
   expect_none(server.connection_count(), "connections");
   expect_none(server.storage().depth(), "storage operations");
   expect_none(server.offload().pending(), "offloaded jobs");
+  expect_none(xmppd::exception_count(), "exceptions out of modules");
   for (std::size_t i = 0; i < server.worker_count(); ++i) {
     auto& worker = server.worker(i);
     expect_none(worker.link_count(), "links");

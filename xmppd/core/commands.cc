@@ -4,6 +4,7 @@
 #include <array>
 #include <numeric>
 
+#include "core/backstop.h"
 #include "core/control_protocol.h"
 #include "core/profile_runtime.h"
 
@@ -30,6 +31,7 @@ ResultTask show_status(CommandContext& context, CommandArguments) {
       {"workers", CommandValue::count(server.worker_count())},
       {"sessions", CommandValue::count(server.session_count())},
       {"connections", CommandValue::count(server.connection_count())},
+      {"exceptions", CommandValue::count(exception_count())},  // out of modules; should be zero
       {"hosts", CommandValue::count(server.config().hosts.size())},
       {"storage", server.config().storage.driver},
       {"data_dir", server.config().server.data_dir.string()}});

@@ -1,13 +1,34 @@
 #include "core/hook_table.h"
 
 #include <algorithm>
-#include <exception>
 #include <tuple>
+#include <type_traits>
 
+#include "core/backstop.h"
 #include "xmpp/base/assert.h"
 #include "xmpp/base/log.h"
 
 namespace xmppd {
+namespace {
+
+// After an exception: the sender of a stanza learns that it went wrong, since what the module
+// should have done with it is not known. Other hooks go on.
+template <typename Hook>
+Verdict verdict_after_exception(void* data) {
+  if constexpr (std::is_base_of_v<StanzaHook, Hook>) {
+    return static_cast<Hook*>(data)->bounce(xmpp::StanzaCondition::internal_server_error);
+  } else {
+    return Verdict::pass;
+  }
+}
+
+constexpr Verdict (*kAfterException[])(void*) = {
+#define XMPPD_AFTER_EXCEPTION(name) &verdict_after_exception<name>,
+    XMPPD_FOR_EACH_HOOK(XMPPD_AFTER_EXCEPTION)
+#undef XMPPD_AFTER_EXCEPTION
+};
+
+}  // namespace
 
 std::uint64_t HookTable::add(HookId hook, Stage stage, std::string_view module, Run run,
                              void* context) {
@@ -33,14 +54,12 @@ Verdict HookTable::run_chain(HookId hook, void* data) {
   ++depth_;
   auto verdict = Verdict::pass;
   for (const Entry& entry : chains_[static_cast<std::size_t>(hook)]) {
-    // The one backstop for exceptions out of modules (architecture, Errors 5).
     try {
       verdict = entry.run(entry.context, data);
-    } catch (const std::exception& error) {
+    } catch (...) {
       ++exceptions_;
-      xmpp::log::error({.component = entry.module}, "exception in a hook",
-                       {xmpp::log::kv("what", error.what())});
-      verdict = Verdict::pass;
+      note_exception({.component = entry.module}, "exception in a hook");
+      verdict = kAfterException[static_cast<std::size_t>(hook)](data);
     }
     if (verdict != Verdict::pass) break;
   }

@@ -1,8 +1,8 @@
 #include "core/router.h"
 
-#include <exception>
 #include <memory>
 
+#include "core/backstop.h"
 #include "core/ownership.h"
 #include "core/profile_runtime.h"
 #include "core/server.h"
@@ -48,13 +48,11 @@ xmpp::Task<void> answer_later(std::unique_ptr<IqCall> call, IqTable::Entry& entr
   reply_to(make_answer(call->request, reply));
 }
 
-// The backstop for exceptions out of handlers (architecture, Errors 5).
 IqReply answer_now(IqTable::Entry& entry, IqCall& call) {
   try {
     return entry.handler.answer(call);
-  } catch (const std::exception& error) {
-    xmpp::log::error(entry.scope->log_context(), "exception in an iq handler",
-                     {xmpp::log::kv("what", error.what())});
+  } catch (...) {
+    note_exception(entry.scope->log_context(), "exception in an iq handler");
     return IqReply::error(StanzaCondition::internal_server_error);
   }
 }

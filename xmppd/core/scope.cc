@@ -1,6 +1,7 @@
 // Scope: registers with a ProfileRuntime and remembers how to undo it.
 #include <algorithm>
 
+#include "core/backstop.h"
 #include "core/profile_runtime.h"
 #include "core/server.h"
 #include "core/worker.h"
@@ -65,7 +66,12 @@ void Scope::timer(xmpp::Duration delay, std::function<xmpp::Duration()> call) {
   timers_.push_back(std::make_unique<xmpp::Timer>());
   auto* timer = timers_.back().get();
   timer->set_callback([this, timer, call = std::move(call)] {
-    auto again = call();
+    auto again = xmpp::Duration::zero();
+    try {
+      again = call();
+    } catch (...) {
+      note_exception(log_context_, "exception in a timer: it is not set again");
+    }
     if (again > xmpp::Duration::zero()) reactor().timers().set(*timer, reactor().now() + again);
   });
   reactor().timers().set(*timer, reactor().now() + delay);

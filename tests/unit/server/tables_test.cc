@@ -66,6 +66,20 @@ TEST(HookTable, StopsAtAVerdictAndPassesExceptionsOver) {
   EXPECT_EQ(table.exceptions(), 1U);
 }
 
+TEST(HookTable, AnExceptionOfAStanzaHookBounces) {
+  std::string log;
+  Step throws{&log, 't', Verdict::drop, true}, never{&log, 'n'};
+  HookTable table;
+  table.add(HookId::ToHost, Stage::validate, "a", &Step::run, &throws);
+  table.add(HookId::ToHost, Stage::filter, "a", &Step::run, &never);
+  auto stanza = xmpp::Stanza::presence(xmpp::StanzaType::available);
+  ToHost hook(stanza, nobody<Host>());
+  EXPECT_EQ(table.fire(hook), Verdict::bounce);
+  EXPECT_EQ(hook.error.condition, xmpp::StanzaCondition::internal_server_error);
+  EXPECT_EQ(log, "t");
+  EXPECT_EQ(table.exceptions(), 1U);
+}
+
 TEST(IqTable, FindsByPayloadKindAndTarget) {
   IqTable table;
   const auto id =

@@ -5,7 +5,7 @@
 // Stages run in the order of the enum; within a stage, in the order of module names.
 //
 // A hook runs synchronously on the worker named in its contract, may not suspend and should not
-// throw (an exception is logged, counted, and treated as Verdict::pass). What it answers:
+// throw (it is logged and counted; a stanza bounces internal-server-error). What it answers:
 //   pass     go on with the next hook
 //   handled  stop: the stanza has been taken care of
 //   drop     stop: the stanza disappears silently
