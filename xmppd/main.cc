@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <iostream>
 
+#include "core/certificate_check.h"
 #include "core/config.h"
 #include "core/environment.h"
 #include "core/logging.h"
@@ -125,6 +126,8 @@ int main(int argc, char** argv) {
       if (!errors.empty()) return report(errors);
     }
     if (arguments.check_config) {
+      auto errors = xmppd::check_certificates(*loaded);
+      if (!errors.empty()) return report(errors);
       std::cout << "configuration ok\n";
       return kExitOk;
     }

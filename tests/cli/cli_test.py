@@ -307,6 +307,10 @@ class Configuration(unittest.TestCase):
         wrong = self.check("[server]\nwokers = 2\n", "--check-config")
         self.assertEqual(wrong.returncode, 2)
         self.assertRegex(wrong.stderr, r"x\.toml:2:1: .*workers")
+        absent = self.check('[host."a.example"]\ncertificate = "a.crt"\nkey = "a.key"\n',
+                            "--check-config")
+        self.assertEqual(absent.returncode, 2)
+        self.assertRegex(absent.stderr, r"x\.toml:1:\d+: .*cannot read .*a\.crt")
         self.assertEqual(subprocess.run([XMPPD], capture_output=True, check=False).returncode, 2)
         self.assertEqual(
             subprocess.run([XMPPD, "--bogus"], capture_output=True, check=False).returncode, 2)

@@ -274,7 +274,11 @@ class Configuration(unittest.TestCase):
 
     def test_least_file(self):
         code, _, err = self.check('[host."example.org"]\ncertificate = "a.crt"\nkey = "a.key"\n')
-        self.assertEqual((code, err), (0, ""))
+        # Nothing is wrong but that the file is not there.
+        self.assertEqual(code, 2)
+        self.assertIn("FILE:1:", err)
+        self.assertIn("cannot read", err)
+        self.assertEqual(len(err.splitlines()), 1, err)
 
     def test_certificates_are_made_for_loopback_only(self):
         code, _, err = self.check('[host."example.org"]\n')
