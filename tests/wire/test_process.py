@@ -77,6 +77,21 @@ class Mechanisms(unittest.TestCase):
         for name in SECRETS:
             wire.Wire(server.address, server.port).login(name, "secret").close()
 
+    def test_domain_beyond_ascii(self):
+        """Its self-signed certificate names the A-label, and the stream's `to` chooses it."""
+        config = write_config(self.directory, processes.loopback(),
+                              hosts={"localhost": "", "bücher.example": ""})
+        server = Server(self.directory, config)
+        self.addCleanup(server.stop)
+        with wire.Wire(server.address, server.port) as client:
+            client.open("bücher.example")
+            client.secure("bücher.example", server_name="xn--bcher-kva.example")
+            self.assertIn(b"xn--bcher-kva.example", client.certificate())
+        with wire.Wire(server.address, server.port) as client:
+            client.open("bücher.example")
+            client.secure("bücher.example")
+            self.assertIn("SCRAM-SHA-256", client.mechanisms())
+
     def test_channel_binding_off(self):
         server = self.start(profile='channel_binding = "off"')
         mechanisms, features = self.offered(server)

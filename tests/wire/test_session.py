@@ -21,6 +21,19 @@ class Bind(WireTest):
         client.open()
         return client
 
+    def test_account_removed_before_bind(self):
+        """Who was authenticated before its account went gets no session on it."""
+        with self.secured() as client:
+            client.register("gone", "secret")
+        unbound = self.secured()
+        wire.authenticate(unbound, wire.Scram("gone", "secret"))
+        unbound.new_stream()
+        unbound.open()
+        leaving = self.connect().login("gone", "secret")
+        leaving.send("<iq type='set' id='r'><query xmlns='jabber:iq:register'><remove/></query>"
+                     "</iq>")
+        self.assertEqual(unbound.stream_error(), "not-authorized")
+
     def test_resource_of_the_servers_making(self):
         with self.session() as one, self.session() as two:
             self.assertRegex(one.jid, "^alice@localhost/.{8,}$")

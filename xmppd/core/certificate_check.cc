@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "xmpp/net/dns.h"
 #include "xmpp/transport/tls_engine.h"
 
 namespace xmppd {
@@ -19,7 +20,8 @@ std::vector<ConfigError> check_certificates(const Config& config) {
           std::filesystem::exists(certificate, unknown) && std::filesystem::exists(key, unknown);
       if (!is_made) continue;  // a start makes them; the configuration allows it or was refused
     }
-    auto loaded = xmpp::load_tls_certificate(certificate.string(), key.string(), {host.name});
+    auto loaded = xmpp::load_tls_certificate(certificate.string(), key.string(),
+                                             {xmpp::net::to_a_labels(host.name)});
     if (!loaded) {
       errors.push_back({host.at, "host.\"" + host.name + "\".certificate", loaded.error().text});
     }

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "xmpp/base/log.h"
+#include "xmpp/net/dns.h"
 
 namespace xmppd {
 namespace {
@@ -47,14 +48,15 @@ Certificates::Certificates(const Config& config) {
                                    "\" has no certificate: set certificate and key under [host.\"" +
                                    host.name + "\"] (a self-signed one is made only for loopback)");
         }
-        auto made = xmpp::make_self_signed({host.name});
+        auto made = xmpp::make_self_signed({xmpp::net::to_a_labels(host.name)});
         if (!made) throw std::runtime_error("cannot make a certificate: " + made.error().text);
         write_file(key, made->certificate.key_pem, 0600);
         write_file(certificate, made->certificate.certificate_pem, 0644);
         xmpp::log::info(kLog, "made a self-signed certificate", {xmpp::log::kv("host", host.name)});
       }
     }
-    auto loaded = xmpp::load_tls_certificate(certificate.string(), key.string(), {host.name});
+    auto loaded = xmpp::load_tls_certificate(certificate.string(), key.string(),
+                                             {xmpp::net::to_a_labels(host.name)});
     if (!loaded) {
       throw std::runtime_error("host \"" + host.name + "\": " + loaded.error().text);
     }

@@ -126,7 +126,7 @@ struct EndAccount {
   bool operator()(Worker& worker) const {
     // In-band registration has not-authorized for this, too, and Prosody sends the same.
     // It also keeps clients from trying again for ever with a password that cannot work.
-    end_sessions(worker, jid, {xmpp::StreamCondition::not_authorized, "Account deleted"});
+    worker.end_links_of(jid, {xmpp::StreamCondition::not_authorized, "Account deleted"});
     return true;
   }
 };

@@ -185,7 +185,12 @@ ConfigResult load_config(const fs::path& file, const ConfigOverrides& overrides)
   std::string why;
   const auto text = read_text(file, why);
   if (!text) return xmpp::Err(std::vector<ConfigError>{{{file.string(), 0, 0}, "", why}});
-  return parse_config(*text, file, overrides);
+  auto config = parse_config(*text, file, overrides);
+  if (config && config->hosts.empty()) {
+    return xmpp::Err(std::vector<ConfigError>{
+        {{file.string(), 0, 0}, "host", "expected at least one domain: [host.\"example.org\"]"}});
+  }
+  return config;
 }
 
 ConfigResult parse_config(std::string_view text, const fs::path& file,

@@ -34,12 +34,7 @@ std::uint32_t Host::scram_iterations() const noexcept {
 
 void Host::end_sessions(const xmpp::Jid& account, xmpp::StreamError error) {
   auto& owner = worker_.server().worker(owner_of(account, worker_.server().worker_count()));
-  owner.call([&owner, account, error = std::move(error)] {
-    Account* found = owner.accounts().find(account);
-    if (found == nullptr) return;
-    const std::vector<Session*> ending(found->sessions().begin(), found->sessions().end());
-    for (Session* session : ending) session->close(error);
-  });
+  owner.call([&owner, account, error = std::move(error)] { owner.end_links_of(account, error); });
 }
 
 std::string_view server_version() noexcept {

@@ -59,6 +59,10 @@ class Link final : private xmpp::net::Flushable {
 
   [[nodiscard]] Session* session() noexcept { return session_.get(); }
   [[nodiscard]] ConnectionInfo connection() const;
+  // Was the identity proved, and is it this account's? A resource need not be bound.
+  [[nodiscard]] bool is_authenticated_as(const xmpp::Jid& account) const noexcept {
+    return stream_.is_authenticated() && stream_.jid().bare_equals(account);
+  }
   // Is the stream over, but the connection not yet closed?
   [[nodiscard]] bool is_closing() const noexcept { return is_closing_; }
 

@@ -5,6 +5,7 @@
 #include "core/ownership.h"
 #include "core/server.h"
 #include "core/worker.h"
+#include "xmpp/net/dns.h"
 #include "xmppd/hooks.h"
 
 namespace xmppd {
@@ -73,7 +74,7 @@ void Link::on_start_tls() {
   forget_answers();
   // <proceed/> must leave in the clear before the engine takes over.
   ciphertext_.append(std::move(stream_.output()));
-  tls_ = xmpp::TlsEngine::make_server(server_.tls_context(), host_->name());
+  tls_ = xmpp::TlsEngine::make_server(server_.tls_context(), xmpp::net::to_a_labels(host_->name()));
   want_flush();
 }
 

@@ -49,6 +49,12 @@ void Worker::stop_and_join() {
   thread_.join();
 }
 
+void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error) {
+  for_each_link([&](Link& link) {
+    if (link.is_authenticated_as(account)) link.fail(error);
+  });
+}
+
 void Worker::drop_links() {
   while (!links_.empty()) links_.back()->drop();
   buried_.clear();

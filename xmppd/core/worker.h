@@ -85,6 +85,8 @@ class Worker {
   // Destroys the link at the end of this turn.
   void bury(Link& link) noexcept;
   [[nodiscard]] std::size_t link_count() const noexcept { return links_.size(); }
+  // Ends every link that was authenticated as this account, bound or not: the account has gone.
+  void end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error);
   template <typename F>
   void for_each_link(F&& visit) {
     for (std::size_t i = 0; i < links_.size(); ++i) visit(*links_[i]);

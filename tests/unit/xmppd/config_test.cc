@@ -283,6 +283,12 @@ TEST_F(ConfigFiles, ErrorsOfAllFilesAreCollected) {
                 "\" cannot be read: No such file or directory\n");
 }
 
+TEST_F(ConfigFiles, AFileWithoutAHost) {
+  write("main.toml", "[server]\nworkers = 2\n");
+  EXPECT_EQ(errors_of(load_config(path("main.toml"))),
+            path("main.toml") + ": host: expected at least one domain: [host.\"example.org\"]\n");
+}
+
 TEST_F(ConfigFiles, AFileThatIsNotThere) {
   EXPECT_EQ(errors_of(load_config(path("missing.toml"))),
             path("missing.toml") + ": cannot be read: No such file or directory\n");
