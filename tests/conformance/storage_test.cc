@@ -360,6 +360,22 @@ TEST(Schema, TheMigrationsAreNumberedWithoutGaps) {
   for (const sql::Migration& step : sql::migrations()) EXPECT_EQ(step.number, expected++);
 }
 
+TEST(Schema, ADatabaseOfTheFirstSchemaKeepsItsAccountsAndGetsRosters) {
+  sql::Session session({.path = ":memory:"});
+  sql::migrate(session, sql::migrations().first(1));
+  session.execute(
+      "INSERT INTO accounts (host, username, enabled, created_at_ms, key_hashes)"
+      " VALUES ('localhost', 'alice', 1, 1700000000000, 0)");
+  sql::migrate(session, sql::migrations());
+  EXPECT_EQ(sql::schema_version(session), static_cast<int>(sql::migrations().size()));
+  auto query = session.query("SELECT COUNT(*) FROM accounts");
+  ASSERT_TRUE(query.step());
+  EXPECT_EQ(query.integer(0), 1);
+  session.execute(
+      "INSERT INTO roster_contacts VALUES ('localhost', 'alice', 'bob@localhost', 1, '', 0, 0, 0,"
+      " '')");
+}
+
 static_assert(Sendable<std::string> && Sendable<AccountRecord> && Sendable<int>);
 static_assert(Sendable<std::vector<std::pair<std::string, xmpp::Jid>>>);
 static_assert(!Sendable<std::string_view> && !Sendable<const char*> && !Sendable<int&>);

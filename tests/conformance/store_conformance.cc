@@ -194,5 +194,101 @@ TEST_P(StoreConformance, BytesByKey) {
   EXPECT_FALSE(write(remove_value, "secret"s));
 }
 
+// Rosters ----------------------------------------------------------------------------------------
+
+RosterContact contact(const std::string& address) {
+  RosterContact made;
+  made.jid = jid(address);
+  made.is_listed = true;
+  return made;
+}
+constexpr auto kLoadRoster = [](Tx& tx, const xmpp::Jid& a) { return tx.rosters().load(a); };
+constexpr auto kPutContact = [](Tx& tx, const xmpp::Jid& a,
+                                const RosterContact& c) -> StorageResult<bool> {
+  if (auto done = tx.rosters().put(a, c); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kRaiseVersion = [](Tx& tx, const xmpp::Jid& a) {
+  return tx.rosters().raise_version(a);
+};
+
+TEST_P(StoreConformance, ARosterIsKept) {
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  RosterContact full = contact("bob@example.org");
+  full.name = "Bob";
+  full.subscription = RosterSubscription::from;
+  full.is_asked = full.is_approved = true;
+  full.groups = {"Friends", "Work"};
+  full.request = "<presence/>";
+  write(kPutContact, alice, full);
+  write(kPutContact, alice, contact("carol@localhost"));
+  RosterContact grouped = contact("a@localhost");
+  grouped.groups = {"Z"};
+  write(kPutContact, alice, grouped);
+  auto roster = read(kLoadRoster, alice);
+  ASSERT_EQ(roster.contacts.size(), 3U);
+  EXPECT_EQ(roster.contacts[0], grouped);
+  EXPECT_EQ(roster.contacts[1], full);
+  EXPECT_EQ(roster.contacts[2], contact("carol@localhost"));
+  EXPECT_TRUE(read(kLoadRoster, jid("bob@localhost")).contacts.empty());
+  EXPECT_TRUE(read(kLoadRoster, jid("nobody@localhost")).contacts.empty());
+
+  full.groups = {"Work"};  // replaced as a whole
+  full.is_asked = false;
+  write(kPutContact, alice, full);
+  EXPECT_EQ(read(kLoadRoster, alice).contacts[1], full);
+}
+
+TEST_P(StoreConformance, AnEmptyContactIsRemoved) {
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  RosterContact one = contact("bob@localhost");
+  one.groups = {"Friends"};
+  write(kPutContact, alice, one);
+  one.is_listed = false;
+  one.groups.clear();
+  one.request = "<presence/>";  // only a request is left
+  write(kPutContact, alice, one);
+  ASSERT_EQ(read(kLoadRoster, alice).contacts.size(), 1U);
+  EXPECT_EQ(read(kLoadRoster, alice).contacts[0], one);
+  one.request.clear();
+  write(kPutContact, alice, one);
+  EXPECT_TRUE(read(kLoadRoster, alice).contacts.empty());
+  write(kPutContact, alice, one);  // nothing there
+}
+
+TEST_P(StoreConformance, ARosterGoesWithItsAccountAndNeverRepeatsAVersion) {
+  const auto alice = jid("alice@localhost");
+  AccountRecord record = account("alice@localhost");
+  create(record);
+  RosterContact one = contact("bob@localhost");
+  one.groups = {"Friends"};
+  write(kPutContact, alice, one);
+  const auto before = read(kLoadRoster, alice).version;
+  const auto first = write(kRaiseVersion, alice);
+  EXPECT_GT(first, before);
+  const auto second = write(kRaiseVersion, alice);
+  EXPECT_GT(second, first);
+  EXPECT_EQ(read(kLoadRoster, alice).version, second);
+  remove("alice@localhost");
+  EXPECT_TRUE(read(kLoadRoster, alice).contacts.empty());
+  record.created_at += std::chrono::seconds(1);
+  create(record);
+  EXPECT_TRUE(read(kLoadRoster, alice).contacts.empty());
+  EXPECT_GT(read(kLoadRoster, alice).version, second);
+}
+
+TEST_P(StoreConformance, WithoutAnAccountThereIsNoRoster) {
+  auto put = world_.storage->write_blocking("test", kPutContact, jid("nobody@localhost"),
+                                            contact("bob@localhost"));
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().code, StorageErrorCode::constraint);
+  auto raised = world_.storage->write_blocking("test", kRaiseVersion, jid("nobody@localhost"));
+  ASSERT_FALSE(raised);
+  EXPECT_EQ(raised.error().code, StorageErrorCode::constraint);
+}
+
 }  // namespace
 }  // namespace xmppd::test

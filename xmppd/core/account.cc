@@ -16,6 +16,11 @@ Session* Account::find_session(std::string_view resource) const noexcept {
   return nullptr;
 }
 
+xmpp::Task<void> Account::run(xmpp::Task<void> task) {
+  co_await std::move(task);
+  host_.worker_.drop_later(jid_);
+}
+
 void Account::send(xmpp::Stanza stanza) {
   if (!stanza.from()) stanza.envelope().from = jid_;
   host_.worker_.router().send_from(*this, nullptr, std::move(stanza));

@@ -66,9 +66,9 @@ void register_static_module(std::unique_ptr<ModuleFactory> factory) {
 }  // namespace detail
 
 const std::vector<std::string_view>& recommended_modules() noexcept {
-  static const std::vector<std::string_view> names = {"disco",          "iq_forward", "message",
-                                                      "ping",           "presence",   "register",
-                                                      "session_legacy", "time",       "version"};
+  static const std::vector<std::string_view> names = {
+      "disco",  "iq_forward",     "message",      "ping", "presence", "register",
+      "roster", "session_legacy", "subscription", "time", "version"};
   return names;
 }
 

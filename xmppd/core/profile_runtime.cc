@@ -69,6 +69,20 @@ void ProfileRuntime::unadmit(std::string_view ns) noexcept {
   erase_one(preauth_iq_, ns);
 }
 
+void ProfileRuntime::add_service(std::string_view name, void* service) {
+  XMPP_ASSERT(find_service(name) == nullptr);
+  services_.emplace_back(name, service);
+}
+void ProfileRuntime::remove_service(std::string_view name) noexcept {
+  std::erase_if(services_, [name](const auto& row) { return row.first == name; });
+}
+void* ProfileRuntime::find_service(std::string_view name) const noexcept {
+  for (const auto& [known, service] : services_) {
+    if (known == name) return service;
+  }
+  return nullptr;
+}
+
 void ProfileRuntime::clear_slot(int object_kind, std::uint32_t index) noexcept {
   worker_.for_each_host([&](Host& host) {
     if (&host.profile_ == this && object_kind == 2) host.slots_.erase(index);

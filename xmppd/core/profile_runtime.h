@@ -68,6 +68,9 @@ class ProfileRuntime {
   void remove_stream_feature(std::uint64_t id) noexcept;
   void admit(std::string_view ns);
   void unadmit(std::string_view ns) noexcept;
+  void add_service(std::string_view name, void* service);
+  void remove_service(std::string_view name) noexcept;
+  [[nodiscard]] void* find_service(std::string_view name) const noexcept;
   std::uint32_t add_slot(int object_kind) { return next_slot_[object_kind]++; }
   void clear_slot(int object_kind, std::uint32_t index) noexcept;
 
@@ -84,6 +87,7 @@ class ProfileRuntime {
   std::vector<Identity> identities_;
   std::vector<StreamFeature> stream_features_;
   std::vector<std::string> preauth_iq_;
+  std::vector<std::pair<std::string, void*>> services_;
   std::uint64_t next_id_ = 1;
   std::uint32_t next_slot_[3] = {};
   std::vector<Instance> instances_;

@@ -62,6 +62,18 @@ std::uint32_t Scope::add_slot(int object_kind) {
   return index;
 }
 
+void Scope::add_service(std::string_view name, void* service) {
+  runtime_.add_service(name, service);
+  undo_.push_back([this, name] { runtime_.remove_service(name); });
+}
+
+void* Scope::get_service(std::string_view name) {
+  void* service = runtime_.find_service(name);
+  // A module names who provides it in requires_modules, which are attached before it.
+  XMPP_ASSERT(service != nullptr);
+  return service;
+}
+
 void Scope::timer(xmpp::Duration delay, std::function<xmpp::Duration()> call) {
   timers_.push_back(std::make_unique<xmpp::Timer>());
   auto* timer = timers_.back().get();

@@ -113,6 +113,9 @@ bool Worker::is_congested() const noexcept {
 
 void Worker::end_of_turn() {
   buried_.clear();
+  for (const xmpp::Jid& jid : std::exchange(maybe_idle_, {})) {
+    if (Account* account = accounts_.find(jid)) accounts_.drop_if_idle(*account);
+  }
   for (std::size_t to = 0; to < outboxes_.size(); ++to) {
     outboxes_[to].publish([&](auto* newest, auto* oldest, std::size_t count) {
       server_.worker(to).reactor().post_chain(newest, oldest, count);

@@ -84,6 +84,8 @@ class Worker {
   [[nodiscard]] std::unique_ptr<Link> release(Link& link) noexcept;
   // Destroys the link at the end of this turn.
   void bury(Link& link) noexcept;
+  // Drops the account at the end of this turn if nothing needs it any more.
+  void drop_later(const xmpp::Jid& account) { maybe_idle_.push_back(account); }
   [[nodiscard]] std::size_t link_count() const noexcept { return links_.size(); }
   // Ends every link that was authenticated as this account, bound or not: the account has gone.
   void end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error);
@@ -130,6 +132,7 @@ class Worker {
   AccountTable accounts_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<std::unique_ptr<Link>> buried_;
+  std::vector<xmpp::Jid> maybe_idle_;
   bool is_draining_ = false;
   std::atomic<std::size_t> session_count_{0};
   std::thread thread_;

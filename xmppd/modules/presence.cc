@@ -1,6 +1,7 @@
-// RFC 6121 partial: no subscriptions yet, presence reaches own sessions and directed targets
+// RFC 6121 4 complete
 // Keeps each session's presence, tells the account's other sessions, and remembers directed
-// presence so that whoever saw a session come also sees it go (RFC 6121 4).
+// presence so that whoever saw a session come also sees it go (RFC 6121 4). Subscribers are the
+// module subscription's.
 #include <algorithm>
 #include <charconv>
 #include <utility>
@@ -33,6 +34,12 @@ std::optional<std::int8_t> priority_of(const Stanza& presence) {
     return std::nullopt;
   }
   return static_cast<std::int8_t>(value);
+}
+
+// Left to the module subscription; nobody delivers them without it.
+bool is_of_subscriptions(StanzaType type) {
+  return type != StanzaType::available && type != StanzaType::unavailable &&
+         type != StanzaType::error;
 }
 
 }  // namespace
@@ -94,16 +101,14 @@ class Presence final : public Module {
 
   static Verdict deliver(ToAccount& hook) {
     const auto& stanza = hook.stanza;
-    if (!stanza.is_presence()) return Verdict::pass;
+    if (!stanza.is_presence() || is_of_subscriptions(stanza.type())) return Verdict::pass;
     if (stanza.to().is_full()) {
       Session* session = hook.to.find_session(stanza.to().resource());
       if (session == nullptr) return Verdict::drop;
       session->deliver(stanza);
       return Verdict::handled;
     }
-    if (stanza.type() == StanzaType::error || stanza.type() == StanzaType::probe) {
-      return Verdict::drop;
-    }
+    if (stanza.type() == StanzaType::error) return Verdict::drop;
     for (Session* session : hook.to.sessions()) {
       if (session->is_available()) session->deliver(stanza);
     }

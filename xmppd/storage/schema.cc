@@ -41,6 +41,40 @@ CREATE TABLE key_value (
   PRIMARY KEY (space, key)
 ) WITHOUT ROWID;
 )"},
+    // A contact is an item of the roster (listed), a waiting request, or both. Versions start at
+    // the
+    // account's time of creation, so that an account made anew does not repeat them.
+    Migration{2, "rosters", R"(
+CREATE TABLE roster_contacts (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  contact TEXT NOT NULL,
+  listed INTEGER NOT NULL,
+  name TEXT NOT NULL,
+  subscription INTEGER NOT NULL,
+  asked INTEGER NOT NULL,
+  approved INTEGER NOT NULL,
+  request BLOB NOT NULL,
+  PRIMARY KEY (host, username, contact),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE roster_groups (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  contact TEXT NOT NULL,
+  name TEXT NOT NULL,
+  PRIMARY KEY (host, username, contact, name),
+  FOREIGN KEY (host, username, contact)
+    REFERENCES roster_contacts (host, username, contact) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE TABLE roster_versions (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (host, username),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
 };
 
 }  // namespace

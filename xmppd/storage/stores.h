@@ -41,15 +41,30 @@ class SqlKeyValue final : public KeyValue {
   Session& session_;
 };
 
+class SqlRosters final : public Rosters {
+ public:
+  explicit SqlRosters(Session& session) : session_(session) {}
+  StorageResult<RosterRecord> load(const xmpp::Jid& account) override;
+  StorageResult<void> put(const xmpp::Jid& account, const RosterContact& contact) override;
+  StorageResult<std::uint64_t> raise_version(const xmpp::Jid& account) override;
+
+ private:
+  [[nodiscard]] std::uint64_t version_of(const xmpp::Jid& account);
+  void remove(const xmpp::Jid& account, const xmpp::Jid& contact);
+  Session& session_;
+};
+
 class SqlTx final : public Tx {
  public:
-  explicit SqlTx(Session& session) : accounts_(session), key_value_(session) {}
+  explicit SqlTx(Session& session) : accounts_(session), key_value_(session), rosters_(session) {}
   Accounts& accounts() override { return accounts_; }
   KeyValue& key_value() override { return key_value_; }
+  Rosters& rosters() override { return rosters_; }
 
  private:
   SqlAccounts accounts_;
   SqlKeyValue key_value_;
+  SqlRosters rosters_;
 };
 
 }  // namespace xmppd::sql

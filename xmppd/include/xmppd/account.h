@@ -36,8 +36,8 @@ class XMPPD_API Account {
   // Sends a stanza in the name of this account (`from` = its bare JID unless set), through
   // SentByAccount.
   void send(xmpp::Stanza stanza);
-  // Runs a task that dies with this account.
-  void spawn(xmpp::Task<void> task) { tasks_.spawn(std::move(task)); }
+  // Runs a task that dies with this account, and keeps it in memory until then.
+  void spawn(xmpp::Task<void> task) { tasks_.spawn(run(std::move(task))); }
 
   template <typename T>
   [[nodiscard]] T& operator[](const AccountSlot<T>& slot) {
@@ -55,6 +55,9 @@ class XMPPD_API Account {
   [[nodiscard]] bool is_idle() const noexcept {
     return sessions_.empty() && !is_loading_ && waiting_.empty() && tasks_.size() == 0;
   }
+
+  // Lets go of the account after the task.
+  xmpp::Task<void> run(xmpp::Task<void> task);
 
   Host& host_;
   xmpp::Jid jid_;

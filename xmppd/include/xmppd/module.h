@@ -151,6 +151,18 @@ class XMPPD_API Scope {
   // Admits iqs with payloads in this namespace before authentication (Target::unauthenticated).
   void admit_before_authentication(std::string_view ns);
 
+  // Offers a service to other modules: a pure interface of the SDK with a `kServiceName`. One module
+  // of a profile provides it; a second one is an error.
+  template <typename T>
+  void provide(T& service) {
+    add_service(T::kServiceName, &service);
+  }
+  // The service that a module in this module's `requires_modules` provides; it outlives this scope.
+  template <typename T>
+  [[nodiscard]] T& use() {
+    return *static_cast<T*>(get_service(T::kServiceName));
+  }
+
   template <typename T>
   [[nodiscard]] SessionSlot<T> session_slot() {
     return SessionSlot<T>(add_slot(0));
@@ -189,6 +201,8 @@ class XMPPD_API Scope {
                 void (*destroy)(void*));
   void add_iq(detail::IqHandler handler);
   [[nodiscard]] std::uint32_t add_slot(int object_kind);
+  void add_service(std::string_view name, void* service);
+  [[nodiscard]] void* get_service(std::string_view name);
 
   ProfileRuntime& runtime_;
   std::string module_;

@@ -133,12 +133,51 @@ class KeyValue {
   virtual StorageResult<bool> remove(std::string_view space, std::string_view key) = 0;
 };
 
+// How presence flows between an account and a contact; bits, so that a state is a sum.
+enum class RosterSubscription : std::uint8_t { none = 0, to = 1, from = 2, both = 3 };
+
+// What an account has to do with a contact: an item of its roster, a request of the contact's that
+// waits for an answer, or both.
+struct RosterContact {
+  xmpp::Jid jid;           // bare
+  bool is_listed = false;  // an item of the roster; else only `request` means something
+  std::string name;
+  RosterSubscription subscription = RosterSubscription::none;
+  bool is_asked = false;            // the account asked to see the contact's presence
+  bool is_approved = false;         // a request of the contact's is granted in advance
+  std::vector<std::string> groups;  // sorted, each once
+  std::string request;              // the contact's subscription request as XML; empty: none
+  // Nothing to remember.
+  [[nodiscard]] bool is_empty() const noexcept { return !is_listed && request.empty(); }
+  bool operator==(const RosterContact&) const = default;
+};
+
+struct RosterRecord {
+  std::uint64_t version = 0;
+  std::vector<RosterContact> contacts;  // in order of their addresses' bytes
+};
+
+// Rosters of accounts; they go with their account. REQUIRES of every account: bare, with a
+// localpart; of every contact: bare.
+class Rosters {
+ public:
+  virtual ~Rosters() = default;
+  // Empty if there is none, also without an account.
+  virtual StorageResult<RosterRecord> load(const xmpp::Jid& account) = 0;
+  // Inserts or replaces; an empty contact is removed. An error (constraint) without the account.
+  virtual StorageResult<void> put(const xmpp::Jid& account, const RosterContact& contact) = 0;
+  // Raises the version by at least one and returns it; never one that an account of that name had
+  // before, also if it was removed and made again since. An error (constraint) without the account.
+  virtual StorageResult<std::uint64_t> raise_version(const xmpp::Jid& account) = 0;
+};
+
 // One transaction. In read() the stores' changing functions must not be called (asserted).
 class Tx {
  public:
   virtual ~Tx() = default;
   virtual Accounts& accounts() = 0;
   virtual KeyValue& key_value() = 0;
+  virtual Rosters& rosters() = 0;
 };
 
 // What orders operations: the bare JID of an account or a room, a host, "server" for secrets.
