@@ -151,8 +151,8 @@ class XMPPD_API Scope {
   // Admits iqs with payloads in this namespace before authentication (Target::unauthenticated).
   void admit_before_authentication(std::string_view ns);
 
-  // Offers a service to other modules: a pure interface of the SDK with a `kServiceName`. One module
-  // of a profile provides it; a second one is an error.
+  // Offers a service to other modules: a pure interface of the SDK with a `kServiceName`. One
+  // module of a profile provides it; a second one is an error.
   template <typename T>
   void provide(T& service) {
     add_service(T::kServiceName, &service);
