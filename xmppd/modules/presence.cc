@@ -1,4 +1,4 @@
-// RFC 6121 4 complete
+// RFC 6121 4 partial: subscribers who also got directed presence may see it go twice
 // Keeps each session's presence, tells the account's other sessions, and remembers directed
 // presence so that whoever saw a session come also sees it go (RFC 6121 4). Subscribers are the
 // module subscription's.
