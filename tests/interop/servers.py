@@ -137,7 +137,7 @@ def start_prosody(children, users, measured=False):
         _write(os.path.join(accounts, f"{name}.dat"),
                _scram_account(password) if measured
                else f'return {{ ["password"] = "{password}"; }};\n')
-    tuning = 'gc = { mode = "generational" }' if measured else ""
+    tuning = 'gc = { mode = "incremental", threshold = 200, speed = 400 }' if measured else ""
     level = "warn" if measured else "info"
     config = _write(os.path.join(directory, "prosody.cfg.lua"), f"""\
 run_as_root = true
