@@ -155,7 +155,8 @@ c2s_require_encryption = {"false" if measured else "true"}
 authentication = "{"internal_hashed" if measured else "internal_plain"}"
 storage = "internal"
 {tuning}
-log = {{ {{ levels = {{ min = "{level}" }}, to = "file", filename = "{directory}/prosody-own.log" }} }}
+log = {{ {{ levels = {{ min = "{level}" }}, to = "file",
+  filename = "{directory}/prosody-own.log" }} }}
 ssl = {{ certificate = "{certificate}", key = "{key}" }}
 c2s_direct_tls_ssl = {{ certificate = "{certificate}", key = "{key}" }}
 VirtualHost "{DOMAIN}"
