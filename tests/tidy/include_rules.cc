@@ -35,7 +35,7 @@ struct Outside {
   std::array<std::string_view, 6> from;  // prefixes of the including path; empty ones count not
   std::string_view advice;
 };
-constexpr std::array<Outside, 12> kOutside = {{
+constexpr std::array<Outside, 13> kOutside = {{
     {"CLI/",
      {"xmppd/main.cc", "xmppctl/main.cc", "xmppbench/main.cc"},
      "CLI11 belongs into main.cc only; pass plain values on"},
@@ -62,6 +62,7 @@ constexpr std::array<Outside, 12> kOutside = {{
     {"toml++/", {"xmppd/core/config"}, "the TOML parser is for core/config* only"},
     {"SQLiteCpp/", {"xmppd/storage/"}, "database drivers are for storage/ only"},
     {"sqlite3.h", {"xmppd/storage/"}, "database drivers are for storage/ only"},
+    {"libpq-fe.h", {"xmppd/storage/"}, "database drivers are for storage/ only"},
     {"sys/epoll.h", {"libxmpp/src/net/"}, "only net/ waits for descriptors"},
     {"sys/socket.h",
      {"libxmpp/src/net/", "xmppd/core/control", "xmppctl/"},

@@ -105,7 +105,12 @@ void Server::lock_data_dir() {
 
 void Server::open_storage() {
   StorageOptions options;
+  if (config_.storage.driver == "postgresql") options.driver = sql::DriverKind::postgresql;
   options.path = config_.storage.path.string();
+  options.connection = config_.storage.connection;
+  options.writers = config_.storage.writers;
+  options.readers = config_.storage.readers;
+  options.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(config_.storage.timeout);
   options.vfs = environment_.storage_vfs();
   options.is_synchronous_full = config_.storage.is_synchronous_full;
   options.has_threads = environment_.has_threads();

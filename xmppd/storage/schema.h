@@ -1,4 +1,5 @@
-// The database's schema as numbered migrations.
+// The database's schema as numbered migrations, in the SQL of storage/dialect.h: one text for both
+// databases.
 //
 // A migration is never changed once released; a change of the schema is a new one at the end.
 //

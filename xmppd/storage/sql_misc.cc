@@ -19,7 +19,7 @@ StorageResult<void> SqlKeyValue::put(std::string_view space, std::string_view ke
     Query upsert = session_.change(
         "INSERT INTO key_value (space, key, value) VALUES (?, ?, ?)"
         " ON CONFLICT (space, key) DO UPDATE SET value = excluded.value");
-    upsert.bind(space).bind(key).bind_blob(value).run();
+    upsert.bind(space).bind(key).bind_blob(value).post();
   });
 }
 

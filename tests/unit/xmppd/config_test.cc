@@ -126,6 +126,24 @@ TEST(Config, TheCommandLinesDataDirectoryWins) {
   EXPECT_EQ(config.storage.path, "/b/xmppd.db");
 }
 
+TEST(Config, PostgreSql) {
+  const Config config = parsed(R"(
+[storage]
+driver = "postgresql"
+connection = "host=/run/postgresql dbname=xmppd password=p"
+writers = 8
+readers = 3
+timeout = "10s"
+synchronous = "normal"
+)");
+  EXPECT_EQ(config.storage.driver, "postgresql");
+  EXPECT_EQ(config.storage.connection.reveal(), "host=/run/postgresql dbname=xmppd password=p");
+  EXPECT_EQ(config.storage.writers, 8U);
+  EXPECT_EQ(config.storage.readers, 3U);
+  EXPECT_EQ(config.storage.timeout, seconds(10));
+  EXPECT_FALSE(config.storage.is_synchronous_full);
+}
+
 TEST(Config, Dev) {
   const Config config = dev_config("/tmp/x");
   EXPECT_EQ(config.server.control_socket, "/tmp/x/control.sock");
@@ -172,8 +190,20 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"[log]\nlevel = \"loud\"\n",
             "2:9: log.level: expected \"error\", \"warn\", \"info\", \"debug\" or \"trace\", "
             "found \"loud\"\n"},
+        Bad{"[storage]\ndriver = \"mysql\"\n",
+            "2:10: storage.driver: expected \"sqlite\" or \"postgresql\", found \"mysql\"\n"},
         Bad{"[storage]\ndriver = \"postgresql\"\n",
-            "2:10: storage.driver: expected \"sqlite\", found \"postgresql\"\n"},
+            "1:1: storage.connection: missing: with driver = \"postgresql\" it says which "
+            "database, "
+            "such as \"host=/run/postgresql dbname=xmppd\"\n"},
+        Bad{"[storage]\ndriver = \"postgresql\"\nconnection = \"password=my secret\"\n",
+            "3:14: storage.connection: expected a connection string of PostgreSQL, such as "
+            "\"host=/run/postgresql dbname=xmppd\"\n"},
+        Bad{"[storage]\ndriver = \"postgresql\"\nconnection = \"dbname=x\"\npath = \"x\"\n",
+            "4:8: storage.path: only driver = \"sqlite\" has it\n"},
+        Bad{"[storage]\nconnection = \"dbname=x\"\nwriters = 2\n",
+            "2:14: storage.connection: only driver = \"postgresql\" has it\n"
+            "3:11: storage.writers: only driver = \"postgresql\" has it\n"},
         Bad{"[limits]\nstanza_bytes = 9999\n",
             "2:16: limits.stanza_bytes: expected a size from 10000 to 16777216 bytes, such as "
             "262144 or \"256KiB\", found 9999\n"},
