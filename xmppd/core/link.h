@@ -65,6 +65,10 @@ class Link final : private xmpp::net::Flushable {
   }
   // Is the stream over, but the connection not yet closed?
   [[nodiscard]] bool is_closing() const noexcept { return is_closing_; }
+  // Does anything that is sent still have a chance?
+  [[nodiscard]] bool can_send() const noexcept { return !is_closing_ && !is_dead_ && !is_doomed_; }
+  // How often all output had been written to the socket.
+  [[nodiscard]] std::uint64_t times_drained() const noexcept { return times_drained_; }
 
   // The link's index in its worker's list.
   [[nodiscard]] std::size_t place() const noexcept { return place_; }
@@ -87,6 +91,7 @@ class Link final : private xmpp::net::Flushable {
   void on_authenticated(const xmpp::Authenticated& event);
   void on_bind(const xmpp::BindRequested& event);
   void on_stanza(xmpp::ParsedStanza& parsed);
+  void on_nonza(const xmpp::NonzaReceived& nonza);
   void on_unauthenticated_iq(xmpp::Stanza stanza);
   [[nodiscard]] xmpp::StreamOffer make_offer() const;
   xmpp::Task<void> look_up_keys(std::string username, xmpp::sasl::ScramHash hash);
@@ -132,6 +137,7 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Instant paused_until_ = xmpp::kNever;  // kNever: is read
   const Worker* congested_ = nullptr;          // whose mailbox has to drain before reading goes on
   std::size_t place_ = 0;
+  std::uint64_t times_drained_ = 0;
   std::int64_t rate_tokens_ = 0;
   xmpp::Instant rate_at_{};
   // Asked of the socket once: after a reset it does not know any more.

@@ -57,6 +57,11 @@ class XMPPD_API Session {
   // A stanza from this session's client, `from` stamped: FromSession, then SentByAccount, then the
   // router.
   void receive(xmpp::Stanza stanza);
+  // Is its stream over? What is delivered then goes nowhere.
+  [[nodiscard]] bool is_ending() const noexcept;
+  // How often everything delivered until then had been written to the connection. What is delivered
+  // now has been once this has grown.
+  [[nodiscard]] std::uint64_t times_drained() const noexcept;
   // Ends the stream with an error.
   void close(xmpp::StreamError error);
   // Runs a task that dies with this session.
