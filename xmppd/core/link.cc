@@ -360,7 +360,7 @@ void Link::flush() {
     }
     out.consume(result.bytes);
   }
-  if (out.empty()) ++times_drained_;
+  if (out.empty() && session_) ++session_->times_drained_;
   if (is_closing_ && out.empty() && !is_write_shut_) {
     is_write_shut_ = true;
     channel_->shutdown_write();

@@ -67,8 +67,6 @@ class Link final : private xmpp::net::Flushable {
   [[nodiscard]] bool is_closing() const noexcept { return is_closing_; }
   // Does anything that is sent still have a chance?
   [[nodiscard]] bool can_send() const noexcept { return !is_closing_ && !is_dead_ && !is_doomed_; }
-  // How often all output had been written to the socket.
-  [[nodiscard]] std::uint64_t times_drained() const noexcept { return times_drained_; }
 
   // The link's index in its worker's list.
   [[nodiscard]] std::size_t place() const noexcept { return place_; }
@@ -137,7 +135,6 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Instant paused_until_ = xmpp::kNever;  // kNever: is read
   const Worker* congested_ = nullptr;          // whose mailbox has to drain before reading goes on
   std::size_t place_ = 0;
-  std::uint64_t times_drained_ = 0;
   std::int64_t rate_tokens_ = 0;
   xmpp::Instant rate_at_{};
   // Asked of the socket once: after a reset it does not know any more.

@@ -74,10 +74,6 @@ bool Session::is_ending() const noexcept {
   return !link_->can_send();
 }
 
-std::uint64_t Session::times_drained() const noexcept {
-  return link_->times_drained();
-}
-
 void Session::close(xmpp::StreamError error) {
   link_->fail(std::move(error));
 }
