@@ -41,6 +41,7 @@ struct State {
   bool is_holding = false;
   bool is_known_empty = false;
   std::uint64_t commits = 0;
+  std::int64_t writes = 0;  // under way
   std::vector<Stanza> held;
 };
 
@@ -121,6 +122,11 @@ class Offline final : public Module {
     if (!is_kind) return Verdict::pass;
     if (is_only_chat_state(stanza)) return Verdict::drop;
     if (stanza.has(kNoStore)) return Verdict::pass;
+    // One of these would find the store full in any case; a flood must not fill the storage's
+    // queue.
+    std::int64_t& writes = hook.to[state_].writes;
+    if (writes >= *messages_) return hook.bounce(StanzaCondition::service_unavailable);
+    ++writes;
     hook.to.spawn(store(hook.to, std::move(hook.stanza)));
     return Verdict::handled;
   }
@@ -141,6 +147,7 @@ class Offline final : public Module {
         },
         account.jid(), message, limits);
     auto stored = co_await storing;
+    --account[state_].writes;
     settle(account, stanza, stored);
   }
 
