@@ -28,6 +28,10 @@ const std::vector<Identity>& Host::identities() const noexcept {
   return profile_.identities();
 }
 
+const std::vector<xmpp::form::Form>& Host::forms() const noexcept {
+  return profile_.forms();
+}
+
 std::uint32_t Host::scram_iterations() const noexcept {
   return profile_.config().auth.scram_iterations;
 }

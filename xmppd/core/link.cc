@@ -247,6 +247,8 @@ void Link::pump() {
 bool Link::handle(xmpp::Event& event) {
   if (auto* stanza = std::get_if<xmpp::StanzaReceived>(&event)) {
     on_stanza(stanza->parsed);
+  } else if (auto* nonza = std::get_if<xmpp::NonzaReceived>(&event)) {
+    on_nonza(*nonza);
   } else if (auto* header = std::get_if<xmpp::HeaderReceived>(&event)) {
     on_header(*header);
   } else if (std::holds_alternative<xmpp::StartTls>(event)) {
@@ -295,11 +297,17 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
   session_->receive(std::move(stanza));
 }
 
+void Link::on_nonza(const xmpp::NonzaReceived& nonza) {
+  const bool is_known =
+      session_ != nullptr && host_->profile_.receive_nonza(*session_, nonza.document.root());
+  if (!is_known) fail({StreamCondition::unsupported_stanza_type, {}});
+}
+
 // Writing and ending
 // -------------------------------------------------------------------------------------
 
 void Link::send(const xmpp::Stanza& stanza) {
-  if (is_closing_ || is_dead_ || is_doomed_) return;
+  if (!can_send()) return;
   stream_.send(stanza);
   on_output();
 }
@@ -352,6 +360,7 @@ void Link::flush() {
     }
     out.consume(result.bytes);
   }
+  if (out.empty() && session_) ++session_->times_drained_;
   if (is_closing_ && out.empty() && !is_write_shut_) {
     is_write_shut_ = true;
     channel_->shutdown_write();

@@ -65,6 +65,8 @@ class Link final : private xmpp::net::Flushable {
   }
   // Is the stream over, but the connection not yet closed?
   [[nodiscard]] bool is_closing() const noexcept { return is_closing_; }
+  // Does anything that is sent still have a chance?
+  [[nodiscard]] bool can_send() const noexcept { return !is_closing_ && !is_dead_ && !is_doomed_; }
 
   // The link's index in its worker's list.
   [[nodiscard]] std::size_t place() const noexcept { return place_; }
@@ -87,6 +89,7 @@ class Link final : private xmpp::net::Flushable {
   void on_authenticated(const xmpp::Authenticated& event);
   void on_bind(const xmpp::BindRequested& event);
   void on_stanza(xmpp::ParsedStanza& parsed);
+  void on_nonza(const xmpp::NonzaReceived& nonza);
   void on_unauthenticated_iq(xmpp::Stanza stanza);
   [[nodiscard]] xmpp::StreamOffer make_offer() const;
   xmpp::Task<void> look_up_keys(std::string username, xmpp::sasl::ScramHash hash);

@@ -64,7 +64,7 @@ xmpp::StreamOffer Link::make_offer() const {
   for (const auto& ns : host_->profile_.preauth_iq()) offer.preauth_iq.push_back(ns);
   for (const auto& feature : host_->profile_.stream_features()) {
     (feature.after_authentication ? offer.after_auth_features : offer.before_auth_features)
-        .push_back(feature.markup);
+        .push_back(host_->profile_.markup_of(feature, *host_));
   }
   return offer;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/backstop.h"
 #include "core/worker.h"
 
 namespace xmppd {
@@ -31,6 +32,29 @@ void ProfileRuntime::detach_all() noexcept {
   }
 }
 
+bool ProfileRuntime::receive_nonza(Session& session, xmpp::xml::Element element) {
+  for (const NonzaHandler& handler : nonzas_) {
+    if (handler.ns != element.ns()) continue;
+    try {
+      handler.function(session, element);
+    } catch (...) {
+      note_exception(*handler.log_context, "exception in a handler of an element");
+    }
+    return true;
+  }
+  return false;
+}
+
+std::uint64_t ProfileRuntime::add_nonza(NonzaHandler handler) {
+  handler.id = next_id_;
+  nonzas_.push_back(std::move(handler));
+  return next_id_++;
+}
+
+void ProfileRuntime::remove_nonza(std::uint64_t id) noexcept {
+  std::erase_if(nonzas_, [id](const NonzaHandler& handler) { return handler.id == id; });
+}
+
 void ProfileRuntime::add_feature(std::string_view ns) {
   feature_entries_.emplace_back(ns);
   rebuild_features();
@@ -54,12 +78,35 @@ void ProfileRuntime::remove_identity(const Identity& identity) noexcept {
   erase_one(identities_, identity);
 }
 
-std::uint64_t ProfileRuntime::add_stream_feature(std::string markup, bool after_authentication) {
-  stream_features_.push_back({std::move(markup), after_authentication, next_id_});
+std::uint64_t ProfileRuntime::add_stream_feature(StreamFeature feature) {
+  feature.id = next_id_;
+  stream_features_.push_back(std::move(feature));
   return next_id_++;
 }
 void ProfileRuntime::remove_stream_feature(std::uint64_t id) noexcept {
   std::erase_if(stream_features_, [id](const StreamFeature& f) { return f.id == id; });
+}
+
+std::string ProfileRuntime::markup_of(const StreamFeature& feature, Host& host) {
+  if (!feature.make) return feature.markup;
+  try {
+    return feature.make(host);
+  } catch (...) {
+    note_exception({.component = "modules"}, "exception in a stream feature");
+    return {};
+  }
+}
+
+std::uint64_t ProfileRuntime::add_form(xmpp::form::Form form) {
+  forms_.push_back(std::move(form));
+  form_ids_.push_back(next_id_);
+  return next_id_++;
+}
+void ProfileRuntime::remove_form(std::uint64_t id) noexcept {
+  const auto at = std::find(form_ids_.begin(), form_ids_.end(), id) - form_ids_.begin();
+  if (at == std::ssize(form_ids_)) return;
+  form_ids_.erase(form_ids_.begin() + at);
+  forms_.erase(forms_.begin() + at);
 }
 
 void ProfileRuntime::admit(std::string_view ns) {

@@ -24,7 +24,14 @@ class ProfileRuntime {
  public:
   struct StreamFeature {
     std::string markup;
+    std::function<std::string(Host&)> make;  // makes it instead, if set
     bool after_authentication;
+    std::uint64_t id;
+  };
+  struct NonzaHandler {
+    std::string ns;
+    std::function<void(Session&, xmpp::xml::Element)> function;
+    const xmpp::log::Context* log_context;
     std::uint64_t id;
   };
   struct Instance {
@@ -54,18 +61,28 @@ class ProfileRuntime {
   // For disco#info, sorted and without duplicates.
   [[nodiscard]] const std::vector<std::string>& features() const noexcept { return features_; }
   [[nodiscard]] const std::vector<Identity>& identities() const noexcept { return identities_; }
+  [[nodiscard]] const std::vector<xmpp::form::Form>& forms() const noexcept { return forms_; }
   [[nodiscard]] const std::vector<StreamFeature>& stream_features() const noexcept {
     return stream_features_;
   }
+  // Empty if a module failed to make it.
+  [[nodiscard]] static std::string markup_of(const StreamFeature& feature, Host& host);
   [[nodiscard]] const std::vector<std::string>& preauth_iq() const noexcept { return preauth_iq_; }
 
+  // Hands an element that is no stanza to the module that asked for it; false: nobody did.
+  bool receive_nonza(Session& session, xmpp::xml::Element element);
+
   // Used by Scope.
+  std::uint64_t add_nonza(NonzaHandler handler);
+  void remove_nonza(std::uint64_t id) noexcept;
   void add_feature(std::string_view ns);
   void remove_feature(std::string_view ns) noexcept;
   void add_identity(Identity identity);
   void remove_identity(const Identity& identity) noexcept;
-  std::uint64_t add_stream_feature(std::string markup, bool after_authentication);
+  std::uint64_t add_stream_feature(StreamFeature feature);
   void remove_stream_feature(std::uint64_t id) noexcept;
+  std::uint64_t add_form(xmpp::form::Form form);
+  void remove_form(std::uint64_t id) noexcept;
   void admit(std::string_view ns);
   void unadmit(std::string_view ns) noexcept;
   void add_service(std::string_view name, void* service);
@@ -85,8 +102,11 @@ class ProfileRuntime {
   std::vector<std::string> feature_entries_;  // with duplicates: one per registration
   std::vector<std::string> features_;
   std::vector<Identity> identities_;
+  std::vector<xmpp::form::Form> forms_;
+  std::vector<std::uint64_t> form_ids_;  // of forms_, one each
   std::vector<StreamFeature> stream_features_;
   std::vector<std::string> preauth_iq_;
+  std::vector<NonzaHandler> nonzas_;
   std::vector<std::pair<std::string, void*>> services_;
   std::uint64_t next_id_ = 1;
   std::uint32_t next_slot_[3] = {};

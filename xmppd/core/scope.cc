@@ -35,6 +35,12 @@ void Scope::add_iq(detail::IqHandler handler) {
   undo_.push_back([this, registration] { runtime_.iqs().remove(registration); });
 }
 
+void Scope::on_nonza(std::string_view ns,
+                     std::function<void(Session&, xmpp::xml::Element)> function) {
+  auto id = runtime_.add_nonza({std::string(ns), std::move(function), &log_context_, 0});
+  undo_.push_back([this, id] { runtime_.remove_nonza(id); });
+}
+
 void Scope::feature(std::string_view ns) {
   runtime_.add_feature(ns);
   undo_.push_back([this, text = std::string(ns)] { runtime_.remove_feature(text); });
@@ -46,8 +52,18 @@ void Scope::identity(std::string_view category, std::string_view type, std::stri
   undo_.push_back([this, identity] { runtime_.remove_identity(identity); });
 }
 
+void Scope::form(xmpp::form::Form form) {
+  auto id = runtime_.add_form(std::move(form));
+  undo_.push_back([this, id] { runtime_.remove_form(id); });
+}
+
 void Scope::stream_feature(std::string markup, bool after_authentication) {
-  auto id = runtime_.add_stream_feature(std::move(markup), after_authentication);
+  auto id = runtime_.add_stream_feature({std::move(markup), {}, after_authentication, 0});
+  undo_.push_back([this, id] { runtime_.remove_stream_feature(id); });
+}
+
+void Scope::stream_feature(std::function<std::string(Host&)> make) {
+  auto id = runtime_.add_stream_feature({{}, std::move(make), true, 0});
   undo_.push_back([this, id] { runtime_.remove_stream_feature(id); });
 }
 
@@ -89,6 +105,9 @@ void Scope::timer(xmpp::Duration delay, std::function<xmpp::Duration()> call) {
   reactor().timers().set(*timer, reactor().now() + delay);
 }
 
+xmpp::Duration Scope::uptime() noexcept {
+  return reactor().now() - runtime_.worker().server().started_at();
+}
 xmpp::net::Reactor& Scope::reactor() noexcept {
   return runtime_.worker().reactor();
 }

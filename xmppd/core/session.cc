@@ -70,6 +70,10 @@ void Session::deliver(Stanza stanza) {
   }
 }
 
+bool Session::is_ending() const noexcept {
+  return !link_->can_send();
+}
+
 void Session::close(xmpp::StreamError error) {
   link_->fail(std::move(error));
 }

@@ -75,6 +75,33 @@ CREATE TABLE roster_versions (
   FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
 ) WITHOUT ROWID;
 )"},
+    // The index holds all that the limits are counted by, so that no stanza is read for it.
+    Migration{3, "offline messages", R"(
+CREATE TABLE offline_messages (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  sender TEXT NOT NULL,
+  received_at_ms INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  stanza BLOB NOT NULL,
+  PRIMARY KEY (host, username, number),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX offline_messages_by_sender ON offline_messages (host, username, sender, bytes);
+)"},
+    Migration{4, "data of accounts", R"(
+CREATE TABLE account_data (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  space TEXT NOT NULL,
+  key TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (host, username, space, key),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
 };
 
 }  // namespace

@@ -21,6 +21,13 @@ bool is_own_address(const Jid& from, const Jid& own) noexcept {
   return from.is_empty() || from == own || (from.is_bare() && from.bare_equals(own));
 }
 
+// Shall the driver be told of an element in this namespace that is no stanza?
+bool is_nonza(const StreamPolicy& policy, std::string_view ns) {
+  if (std::ranges::find(policy.nonzas, ns) != policy.nonzas.end()) return true;
+  return policy.reports_all_nonzas && !stream::is_content_ns(ns) &&
+         stream::find_feature(ns) == nullptr;
+}
+
 }  // namespace
 
 StreamMachine::StreamMachine(Role its_role, std::shared_ptr<const StreamPolicy> its_policy,
@@ -147,10 +154,8 @@ std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
   }
   std::optional<ParsedStanza> parsed = parse_stanza(document, policy->content_ns);
   if (!parsed) {
-    for (const std::string_view wanted : policy->nonzas) {
-      if (document.root().ns() == wanted) {
-        return Event(std::in_place_type<NonzaReceived>, document);
-      }
+    if (is_nonza(*policy, document.root().ns())) {
+      return Event(std::in_place_type<NonzaReceived>, document);
     }
     on_element(document);
     return std::nullopt;

@@ -3,6 +3,8 @@
 
 #include <array>
 
+#include "xmpp/core/namespaces.h"
+
 namespace xmpp::stream {
 namespace {
 
@@ -39,6 +41,11 @@ StreamCondition condition_of(xml::ParseError error) noexcept {
     if (row.error == error) return row.condition;
   }
   return StreamCondition::undefined_condition;
+}
+
+bool is_content_ns(std::string_view ns) noexcept {
+  return ns.empty() || ns == ns::client || ns == ns::server || ns == ns::component ||
+         ns == ns::streams;
 }
 
 }  // namespace xmpp::stream

@@ -25,6 +25,9 @@ extern const Feature kLimits;          // stream_limits.cc, XEP-0478
 // The feature that claims elements in this namespace; null if none does.
 [[nodiscard]] const Feature* find_feature(std::string_view ns) noexcept;
 
+// Are elements in this namespace stanzas or the stream's own, or in no namespace at all?
+[[nodiscard]] bool is_content_ns(std::string_view ns) noexcept;
+
 // The stream condition that an XML error is answered with.
 [[nodiscard]] StreamCondition condition_of(xml::ParseError error) noexcept;
 

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "xmpp/core/form.h"
 #include "xmpp/core/jid.h"
 #include "xmpp/core/stanza.h"
 #include "xmpp/core/stream_error.h"
@@ -45,6 +46,8 @@ class XMPPD_API Host {
   [[nodiscard]] const std::vector<std::string>& features() const noexcept;
 
   [[nodiscard]] const std::vector<Identity>& identities() const noexcept;
+  // More about the host in its disco#info (XEP-0128).
+  [[nodiscard]] const std::vector<xmpp::form::Form>& forms() const noexcept;
 
   // PBKDF2 rounds for the keys of new passwords ([profile.X.auth] scram_iterations).
   [[nodiscard]] std::uint32_t scram_iterations() const noexcept;

@@ -33,6 +33,7 @@
 #include "xmpp/base/task.h"
 #include "xmpp/base/time.h"
 #include "xmpp/base/timer_wheel.h"
+#include "xmpp/core/form.h"
 #include "xmpp/core/namespaces.h"
 #include "xmpp/net/reactor.h"
 #include "xmppd/account.h"
@@ -142,12 +143,20 @@ class XMPPD_API Scope {
     add_iq(std::move(handler));
   }
 
+  // First-level elements in this namespace that are no stanzas, from a session; in order with its
+  // stanzas. What nobody asked for ends the stream.
+  void on_nonza(std::string_view ns, std::function<void(Session&, xmpp::xml::Element)> function);
+
   // A feature that disco#info of the host lists.
   void feature(std::string_view ns);
   // An identity of the host in disco#info.
   void identity(std::string_view category, std::string_view type, std::string_view name = {});
+  // A form with a FORM_TYPE of its own in the host's disco#info.
+  void form(xmpp::form::Form form);
   // Markup in <stream:features/>, complete with its xmlns; offered before or after authentication.
   void stream_feature(std::string markup, bool after_authentication);
+  // The same after authentication, made anew for every stream.
+  void stream_feature(std::function<std::string(Host&)> make);
   // Admits iqs with payloads in this namespace before authentication (Target::unauthenticated).
   void admit_before_authentication(std::string_view ns);
 
@@ -181,6 +190,8 @@ class XMPPD_API Scope {
   // Runs a task that dies with the module.
   void spawn(xmpp::Task<void> task) { tasks_.spawn(std::move(task)); }
 
+  // For how long the server has been running.
+  [[nodiscard]] xmpp::Duration uptime() noexcept;
   // The worker's surroundings.
   [[nodiscard]] xmpp::net::Reactor& reactor() noexcept;
   [[nodiscard]] xmpp::Rng& rng() noexcept;

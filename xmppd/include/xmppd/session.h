@@ -57,6 +57,11 @@ class XMPPD_API Session {
   // A stanza from this session's client, `from` stamped: FromSession, then SentByAccount, then the
   // router.
   void receive(xmpp::Stanza stanza);
+  // Is its stream over? What is delivered then goes nowhere.
+  [[nodiscard]] bool is_ending() const noexcept;
+  // How often everything delivered until then had been written to the connection. What is delivered
+  // now has been once this has grown.
+  [[nodiscard]] std::uint64_t times_drained() const noexcept { return times_drained_; }
   // Ends the stream with an error.
   void close(xmpp::StreamError error);
   // Runs a task that dies with this session.
@@ -77,6 +82,7 @@ class XMPPD_API Session {
   bool is_available_ = false;
   std::int8_t priority_ = 0;
   std::optional<xmpp::Stanza> presence_;
+  std::uint64_t times_drained_ = 0;
   SlotBag slots_;
   xmpp::TaskOwner tasks_;  // last member: tasks go before what they use
 };

@@ -171,6 +171,63 @@ class Rosters {
   virtual StorageResult<std::uint64_t> raise_version(const xmpp::Jid& account) = 0;
 };
 
+// A message that waits for its recipient.
+struct OfflineMessage {
+  std::uint64_t number = 0;       // of its account's, in the order of arrival; add() chooses it
+  xmpp::Jid sender;               // bare
+  xmpp::Timestamp received_at{};  // stored in milliseconds
+  std::string stanza;             // as XML in jabber:client
+};
+
+// What may wait for one account at most; a message that would exceed it is refused.
+struct OfflineLimits {
+  std::uint64_t messages = 0;
+  std::uint64_t messages_per_sender = 0;
+  std::uint64_t bytes = 0;  // of stanzas
+};
+
+enum class OfflineOutcome : std::uint8_t { stored, full, no_account };
+
+// Messages for accounts; they go with their account. REQUIRES of every account: bare, with a
+// localpart.
+class OfflineMessages {
+ public:
+  virtual ~OfflineMessages() = default;
+  virtual StorageResult<OfflineOutcome> add(const xmpp::Jid& account, const OfflineMessage& message,
+                                            const OfflineLimits& limits) = 0;
+  // The oldest messages behind the number `after`: as many as wait, at most `messages`, and no more
+  // when they have `bytes`.
+  virtual StorageResult<std::vector<OfflineMessage>> load(const xmpp::Jid& account,
+                                                          std::uint64_t after, std::size_t messages,
+                                                          std::size_t bytes) = 0;
+  // Removes the messages up to this number; how many there were.
+  virtual StorageResult<std::uint64_t> remove(const xmpp::Jid& account, std::uint64_t up_to) = 0;
+};
+
+// What AccountData may hold of one account in one space at most.
+struct DataLimits {
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;  // of values
+};
+
+// Bytes of an account by (space, key), e.g. a module's documents; they go with their account. A
+// space is a module's. REQUIRES of every account: bare, with a localpart.
+class AccountData {
+ public:
+  virtual ~AccountData() = default;
+  virtual StorageResult<std::optional<std::string>> find(const xmpp::Jid& account,
+                                                         std::string_view space,
+                                                         std::string_view key) = 0;
+  // Inserts or replaces; false: it would exceed the limits, nothing changed. An error (constraint)
+  // without the account.
+  virtual StorageResult<bool> put(const xmpp::Jid& account, std::string_view space,
+                                  std::string_view key, std::string_view value,
+                                  const DataLimits& limits) = 0;
+  // false: was not there.
+  virtual StorageResult<bool> remove(const xmpp::Jid& account, std::string_view space,
+                                     std::string_view key) = 0;
+};
+
 // One transaction. In read() the stores' changing functions must not be called (asserted).
 class Tx {
  public:
@@ -178,6 +235,8 @@ class Tx {
   virtual Accounts& accounts() = 0;
   virtual KeyValue& key_value() = 0;
   virtual Rosters& rosters() = 0;
+  virtual OfflineMessages& offline() = 0;
+  virtual AccountData& account_data() = 0;
 };
 
 // What orders operations: the bare JID of an account or a room, a host, "server" for secrets.

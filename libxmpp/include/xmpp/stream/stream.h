@@ -124,7 +124,7 @@ struct StanzaReceived {
   ParsedStanza parsed;
 };
 
-// A first-level element in one of StreamPolicy::nonzas.
+// A first-level element that is no stanza, on a usable stream: StreamPolicy::nonzas.
 struct NonzaReceived {
   xml::Document document;
 };
@@ -184,6 +184,7 @@ struct StreamPolicy {
   int auth_failures_max = 3;             // then policy-violation (RFC 6120 6.4.5: 2 to 5)
   std::uint32_t idle_seconds = 0;        // XEP-0478: advertised if not zero
   std::vector<std::string_view> nonzas;  // namespaces whose first-level elements are reported
+  bool reports_all_nonzas = false;       // so are those of every namespace that no feature owns
   std::string lang = "en";               // xml:lang of our header
   // Initiator only:
   std::string domain;  // `to`
