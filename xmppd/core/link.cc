@@ -6,6 +6,7 @@
 #include "core/authentication.h"
 #include "core/ownership.h"
 #include "core/server.h"
+#include "core/sm_state.h"
 #include "core/worker.h"
 #include "xmpp/core/namespaces.h"
 #include "xmppd/hooks.h"
@@ -263,12 +264,22 @@ bool Link::handle(xmpp::Event& event) {
                      kv("condition", to_string(failed->condition)), kv("address", address_)});
   } else if (auto* bind = std::get_if<xmpp::BindRequested>(&event)) {
     on_bind(*bind);
+  } else if (std::holds_alternative<xmpp::AckRequested>(event)) {
+    answer_ack_request();
+  } else if (auto* acked = std::get_if<xmpp::Acked>(&event)) {
+    on_acked(*acked);
+  } else if (auto* enable = std::get_if<xmpp::EnableRequested>(&event)) {
+    on_enable(*enable);
+  } else if (auto* resumption = std::get_if<xmpp::ResumeRequested>(&event)) {
+    on_resume(*resumption);
   } else if (auto* dead = std::get_if<xmpp::StreamFailed>(&event)) {
     xmpp::log::debug(kLog, "stream error",
                      {kv("condition", to_string(dead->error.condition)),
                       kv("by_peer", dead->by_peer), kv("text", dead->error.text)});
+    note_end(dead->error, dead->by_peer);
     begin_close();
   } else if (std::holds_alternative<xmpp::Closed>(event)) {
+    is_final_ = true;
     begin_close();
   }
   return !is_dead_ && is_watched_;
@@ -282,8 +293,11 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
   auto& router = worker_->router();
   auto& stanza = parsed.stanza;
   stanza.envelope().from = session_->jid();
+  SmState* sm = session_->sm_.get();
+  const auto number = sm != nullptr ? sm->window.receive() : 0;
   if (parsed.problem) {
-    if (xmpp::can_bounce(stanza)) send(xmpp::make_error(stanza, *parsed.problem));
+    if (xmpp::can_bounce(stanza)) session_->write(xmpp::make_error(stanza, *parsed.problem));
+    if (sm != nullptr) sm->window.confirm(number);
     return;
   }
   if (const Worker* full = stanza.to() ? router.find_congested(stanza.to()) : nullptr) {
@@ -293,14 +307,16 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
     pause(worker_->reactor().now() + kCongestionPause);
   }
   session_->receive(std::move(stanza));
+  if (sm != nullptr) sm->window.confirm(number);
 }
 
 // Writing and ending
 // -------------------------------------------------------------------------------------
 
-void Link::send(const xmpp::Stanza& stanza) {
+void Link::write(const xmpp::Stanza& stanza) {
   if (is_closing_ || is_dead_ || is_doomed_) return;
   stream_.send(stanza);
+  if (session_ && session_->sm_) request_ack_if_due();
   on_output();
 }
 
@@ -360,6 +376,7 @@ void Link::flush() {
 
 void Link::fail(xmpp::StreamError error) {
   if (is_closing_ || is_dead_) return;
+  note_end(error, /*by_peer=*/false);
   stream_.fail(std::move(error));
   begin_close();
 }
@@ -379,13 +396,11 @@ void Link::begin_close() {
 void Link::end_session() {
   if (!session_) return;
   auto session = std::move(session_);
-  Account& account = session->account();
-  Unbound hook{*session};
-  (void)account.host_.profile_.hooks().fire(hook);
-  std::erase(account.sessions_, session.get());
-  worker_->count_session(-1);
-  session.reset();
-  worker_->accounts().drop_if_idle(account);
+  if (session->sm_ && session->sm_->terms.is_resumable && !is_final_) {
+    Session::detach(std::move(session), connection());
+  } else {
+    Session::end(std::move(session));
+  }
 }
 
 void Link::drop() {
@@ -404,7 +419,8 @@ void Link::die() {
 
 void Link::update_deadline() {
   if (!is_watched_) return;  // on its way to another worker
-  auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_, idle_until()});
+  auto deadline =
+      std::min({stream_.deadline(), linger_until_, paused_until_, idle_until(), ack_deadline()});
   if (deadline == xmpp::kNever) {
     timer_.cancel();
   } else {
@@ -426,6 +442,10 @@ void Link::on_deadline() {
   if (now >= linger_until_) {
     die();
     return;
+  }
+  if (now >= ack_deadline()) {
+    on_ack_deadline(now);
+    if (is_dead_) return;
   }
   if (now >= paused_until_) {
     const bool is_still_full = congested_ != nullptr && congested_->is_congested();

@@ -186,9 +186,13 @@ void Router::activated(const xmpp::Jid& jid, bool exists, bool failed) {
   worker_.accounts().drop_if_idle(*account);
 }
 
-void Router::to_account(Stanza stanza, Account& account) {
+void Router::deliver_again(Stanza stanza, Account& account) {
+  to_account(std::move(stanza), account, Stage::deliver);
+}
+
+void Router::to_account(Stanza stanza, Account& account, Stage from) {
   ToAccount hook(stanza, account);
-  switch (account.host_.profile_.hooks().fire(hook)) {
+  switch (account.host_.profile_.hooks().fire_from(hook, from)) {
     case Verdict::pass:
       if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {
         auto target =

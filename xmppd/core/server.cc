@@ -38,6 +38,7 @@ std::shared_ptr<const xmpp::StreamPolicy> make_stream_policy(const Limits& limit
   policy->unauthenticated_timeout = limits.unauthenticated_timeout;
   policy->idle_seconds = static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::seconds>(limits.idle_timeout).count());
+  policy->sm = true;
   policy->auth_failures_max = static_cast<int>(limits.auth_failures);
   return policy;
 }

@@ -1,7 +1,10 @@
 #include "xmppd/session.h"
 
+#include <algorithm>
+
 #include "core/link.h"
 #include "core/profile_runtime.h"
+#include "core/sm_state.h"
 #include "core/worker.h"
 
 namespace xmppd {
@@ -14,7 +17,7 @@ Session::Session(Account& account, xmpp::Jid full_jid, Link& link)
 Session::~Session() = default;
 
 ConnectionInfo Session::connection() const {
-  return link_->connection();
+  return link_ != nullptr ? link_->connection() : sm_->last_connection;
 }
 
 void Session::receive(Stanza stanza) {
@@ -59,7 +62,7 @@ void Session::deliver(Stanza stanza) {
   ToSession hook(stanza, *this);
   switch (account_.host_.profile_.hooks().fire(hook)) {
     case Verdict::pass:
-      link_->send(stanza);
+      write(stanza);
       break;
     case Verdict::bounce:
       account_.host_.worker_.router().bounce(stanza, hook.error);
@@ -71,7 +74,85 @@ void Session::deliver(Stanza stanza) {
 }
 
 void Session::close(xmpp::StreamError error) {
-  link_->fail(std::move(error));
+  if (link_ != nullptr) {
+    link_->fail(std::move(error));
+  } else {
+    end_soon();
+  }
+}
+
+void Session::write(const Stanza& stanza) {
+  const bool fits = !sm_ || sm_->queue.push(stanza, account_.host_.worker_.reactor().wall());
+  if (link_ == nullptr) {
+    if (!fits) end_soon();
+    return;
+  }
+  link_->write(stanza);
+  if (!fits) {
+    link_->fail({xmpp::StreamCondition::policy_violation, "Too many unacknowledged stanzas"});
+  }
+}
+
+// Without a link
+// ------------------------------------------------------------------------------------------------
+
+void Session::detach(std::unique_ptr<Session> session, ConnectionInfo last) {
+  Session& self = *session;
+  Account& account = self.account_;
+  Worker& worker = account.host_.worker_;
+  SmState& sm = *self.sm_;
+  self.link_ = nullptr;
+  sm.last_connection = std::move(last);
+  sm.is_ack_requested = false;
+  sm.expiry.set_callback([&self] { end(self.take_detached()); });
+  worker.reactor().timers().set(sm.expiry, worker.reactor().now() + sm.terms.window);
+  account.detached_.push_back(std::move(session));
+  if (account.detached_.size() > sm.terms.detached_max) account.detached_.front()->end_soon();
+  Detached hook{self};
+  (void)account.host_.profile_.hooks().fire(hook);
+}
+
+std::unique_ptr<Session> Session::take_detached() noexcept {
+  auto& detached = account_.detached_;
+  auto found = std::find_if(detached.begin(), detached.end(),
+                            [this](const auto& one) { return one.get() == this; });
+  XMPP_ASSERT(found != detached.end());
+  auto taken = std::move(*found);
+  detached.erase(found);
+  sm_->expiry.cancel();
+  return taken;
+}
+
+void Session::end_soon() {
+  auto& reactor = account_.host_.worker_.reactor();
+  reactor.timers().set(sm_->expiry, reactor.now());
+}
+
+void Session::end(std::unique_ptr<Session> session) {
+  Account& account = session->account_;
+  Worker& worker = account.host_.worker_;
+  Unbound hook{*session};
+  (void)account.host_.profile_.hooks().fire(hook);
+  std::erase(account.sessions_, session.get());
+  worker.count_session(-1);
+  if (session->sm_) redeliver(account, *session);
+  session.reset();
+  worker.accounts().drop_if_idle(account);
+}
+
+void Session::redeliver(Account& account, Session& ended) {
+  Router& router = account.host_.worker_.router();
+  for (auto& entry : ended.sm_->queue.take()) {
+    Stanza& stanza = entry.stanza;
+    Redelivering hook(stanza, ended, entry.at, /*ended=*/true);
+    const auto verdict = account.host_.profile_.hooks().fire(hook);
+    if (verdict == Verdict::drop || verdict == Verdict::handled) continue;
+    if (stanza.is_message()) {
+      router.deliver_again(std::move(stanza), account);
+    } else if (stanza.is_iq() && stanza.is_request()) {
+      router.bounce(stanza, xmpp::StanzaCondition::service_unavailable);
+    }
+  }
 }
 
 }  // namespace xmppd

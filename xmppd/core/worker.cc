@@ -53,11 +53,25 @@ void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& err
   for_each_link([&](Link& link) {
     if (link.is_authenticated_as(account)) link.fail(error);
   });
+  if (Account* live = accounts_.find(account)) {
+    for (auto& session : live->detached_) session->end_soon();
+  }
 }
 
 void Worker::drop_links() {
   while (!links_.empty()) links_.back()->drop();
   buried_.clear();
+  end_detached([](const Account&) { return true; });
+}
+
+template <typename Wanted>
+void Worker::end_detached(Wanted wanted) {
+  std::vector<Session*> ending;
+  accounts_.for_each([&](Account& account) {
+    if (!wanted(account)) return;
+    for (auto& session : account.detached_) ending.push_back(session.get());
+  });
+  for (Session* session : ending) Session::end(session->take_detached());
 }
 
 Host* Worker::find_host(std::string_view domain) noexcept {

@@ -43,8 +43,8 @@ class Worker {
   // Makes the profiles and hosts of `config`; modules are attached by the module manager.
   void configure(const Config& config);
   void start_thread();
-  // Drops all links; their sessions still fire Unbound. REQUIRES: no worker's thread runs, all
-  // workers exist.
+  // Drops all links and ends all sessions, which still fire Unbound. REQUIRES: no worker's thread
+  // runs, all workers exist.
   void drop_links();
   // Ends the thread; links and accounts are destroyed by the destructor.
   void stop_and_join();
@@ -118,6 +118,8 @@ class Worker {
 
  private:
   void end_of_turn();
+  template <typename Wanted>
+  void end_detached(Wanted wanted);
 
   Server& server_;
   const std::size_t index_;

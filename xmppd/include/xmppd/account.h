@@ -1,9 +1,10 @@
 // Account: the state of a bare JID on its owner: its sessions, the modules' data, its tasks.
 //
-// Thread-safety: the owner's worker only. Invariants: (1) a Session in sessions() is bound and its
-// link lives. (2) sessions() is sorted by the order of binding.
+// Thread-safety: the owner's worker only. Invariants: (1) a Session in sessions() is bound; its
+// link lives or it is detached. (2) sessions() is sorted by the order of binding.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -62,6 +63,7 @@ class XMPPD_API Account {
   Host& host_;
   xmpp::Jid jid_;
   std::vector<Session*> sessions_;
+  std::vector<std::unique_ptr<Session>> detached_;  // those of sessions_ without a link
   SlotBag slots_;
   bool is_loading_ = false;            // existence is being looked up; stanzas wait
   std::vector<xmpp::Stanza> waiting_;  // bounded by Limits::account_backlog
