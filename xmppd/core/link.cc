@@ -294,10 +294,10 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
   auto& stanza = parsed.stanza;
   stanza.envelope().from = session_->jid();
   SmState* sm = session_->sm_.get();
-  const auto number = sm != nullptr ? sm->window.receive() : 0;
+  if (sm != nullptr) count(stanza);
   if (parsed.problem) {
     if (xmpp::can_bounce(stanza)) session_->write(xmpp::make_error(stanza, *parsed.problem));
-    if (sm != nullptr) sm->window.confirm(number);
+    if (sm != nullptr) sm->confirm();
     return;
   }
   if (const Worker* full = stanza.to() ? router.find_congested(stanza.to()) : nullptr) {
@@ -307,7 +307,7 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
     pause(worker_->reactor().now() + kCongestionPause);
   }
   session_->receive(std::move(stanza));
-  if (sm != nullptr) sm->window.confirm(number);
+  if (sm != nullptr) sm->confirm();
 }
 
 // Writing and ending
@@ -322,7 +322,7 @@ void Link::write(const xmpp::Stanza& stanza) {
 
 void Link::on_output() {
   if (is_dead_ || is_doomed_) return;
-  const auto limit = server_.limits().output_queue_bytes;
+  const auto limit = server_.limits().output_queue_bytes + replay_bytes_;
   // Who reads is not to blame for a turn that brings more than a queue of it.
   if (unsent_bytes() > limit && !is_write_blocked_) flush();
   if (unsent_bytes() > limit && !is_doomed_) {
@@ -368,6 +368,7 @@ void Link::flush() {
     }
     out.consume(result.bytes);
   }
+  if (out.empty()) replay_bytes_ = 0;
   if (is_closing_ && out.empty() && !is_write_shut_) {
     is_write_shut_ = true;
     channel_->shutdown_write();
@@ -419,8 +420,8 @@ void Link::die() {
 
 void Link::update_deadline() {
   if (!is_watched_) return;  // on its way to another worker
-  auto deadline =
-      std::min({stream_.deadline(), linger_until_, paused_until_, idle_until(), ack_deadline()});
+  auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_, idle_until(),
+                            ack_deadline(), is_closing_ ? xmpp::kNever : resume_try_at_});
   if (deadline == xmpp::kNever) {
     timer_.cancel();
   } else {
@@ -443,6 +444,7 @@ void Link::on_deadline() {
     die();
     return;
   }
+  if (now >= resume_try_at_ && !is_closing_) try_to_resume(now);
   if (now >= ack_deadline()) {
     on_ack_deadline(now);
     if (is_dead_) return;

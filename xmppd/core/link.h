@@ -52,6 +52,8 @@ class Link final : private xmpp::net::Flushable {
 
   // Writes a stanza of the session, which has numbered it. REQUIRES: a session is bound.
   void write(const xmpp::Stanza& stanza);
+  // Answers what the client asked to be acknowledged, as far as that is due.
+  void acknowledge_more();
   // Ends the stream with an error, flushes, closes.
   void fail(xmpp::StreamError error);
   // Ends at once, without a word to the peer.
@@ -94,6 +96,8 @@ class Link final : private xmpp::net::Flushable {
   void on_resume(const xmpp::ResumeRequested& event);
   void on_acked(const xmpp::Acked& event);
   void answer_ack_request();
+  void count(xmpp::Stanza& stanza);
+  void try_to_resume(xmpp::Instant now);
   void resume(Session& session);
   [[nodiscard]] Session* find_resumable(std::string_view id);
   // The session goes to another link; this one ends.
@@ -148,8 +152,13 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Instant paused_until_ = xmpp::kNever;  // kNever: is read
   const Worker* congested_ = nullptr;          // whose mailbox has to drain before reading goes on
   std::size_t place_ = 0;
+  // A resumption that waits for tickets: which, until when at most, when it is tried again.
+  std::string resume_wanted_;
+  xmpp::Instant resume_by_ = xmpp::kNever;
+  xmpp::Instant resume_try_at_ = xmpp::kNever;
   xmpp::Instant ack_request_at_ = xmpp::kNever;  // when the client is asked to acknowledge
   xmpp::Instant ack_answer_by_ = xmpp::kNever;   // when it is given up
+  std::size_t replay_bytes_ = 0;  // of a resumed session, beside the limit of unsent output
   std::int64_t rate_tokens_ = 0;
   xmpp::Instant rate_at_{};
   // Asked of the socket once: after a reset it does not know any more.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/link.h"
+#include "core/ownership.h"
 #include "core/server.h"
 #include "core/sm_state.h"
 #include "core/worker.h"
@@ -18,6 +19,9 @@ using xmpp::log::kv;
 namespace {
 
 constexpr std::size_t kIdBytes = 16;
+// How long a resumption waits for what the client sent before to be stored.
+constexpr xmpp::Duration kSettleTimeout = std::chrono::seconds(5);
+constexpr xmpp::Duration kSettlePoll = std::chrono::milliseconds(10);
 
 const xmpp::log::Context kLog{.component = "c2s"};
 
@@ -34,15 +38,51 @@ void Link::on_enable(const xmpp::EnableRequested& event) {
   }
   auto id = hook.terms.is_resumable ? worker_->rng().hex(kIdBytes) : std::string();
   session_->sm_ = std::make_unique<SmState>(hook.terms, id);
+  session_->sm_->stream = worker_->tickets().enter(*session_);
+  session_->sm_->visited.resize(server_.worker_count());
   stream_.enabled(id, hook.terms.window);
 }
 
 // Acknowledgements
 // ------------------------------------------------------------------------------------------------
 
+// The stanza gets its number, and its session remembers where it goes.
+void Link::count(xmpp::Stanza& stanza) {
+  SmState& sm = *session_->sm_;
+  stanza.set_origin({sm.stream, sm.window.receive()});
+  if (!sm.terms.waits_for_stores || !stanza.to()) return;
+  const auto owner = owner_of(stanza.to(), server_.worker_count());
+  if (owner == worker_->index() || stanza.to().local().empty()) return;
+  sm.visited[owner] = true;
+  sm.has_visited = true;
+}
+
 void Link::answer_ack_request() {
   if (session_ == nullptr) return;
-  stream_.send_ack(session_->sm_->window.report());
+  SmState& sm = *session_->sm_;
+  if (!sm.terms.waits_for_stores) sm.window.settle_all();
+  if (sm.has_visited) {
+    session_->send_probes();
+    ++sm.probes.back().requests;
+  } else if (!sm.probes.empty()) {
+    ++sm.probes.back().requests;
+  } else {
+    ++sm.answers_due;
+    acknowledge_more();
+  }
+}
+
+void Link::acknowledge_more() {
+  if (session_ == nullptr || is_closing_ || is_dead_ || is_doomed_) return;
+  SmState& sm = *session_->sm_;
+  const auto reported = sm.window.reported();
+  // One that was answered short: the rest follows when it is known.
+  if (sm.owes_ack && sm.answers_due == 0 && sm.window.handled() != reported) sm.answers_due = 1;
+  if (sm.answers_due == 0) return;
+  const auto handled = sm.window.report();
+  for (; sm.answers_due != 0; --sm.answers_due) stream_.send_ack(handled);
+  sm.owes_ack = !sm.window.is_settled();
+  on_output();
 }
 
 void Link::on_acked(const xmpp::Acked& event) {
@@ -123,7 +163,8 @@ void Link::on_resume(const xmpp::ResumeRequested& event) {
   Session* session = find_resumable(event.id);
   // One that its client has ended, but whose end is still to come, is gone as well.
   if (session == nullptr || (session->link_ != nullptr && session->link_->is_final_)) {
-    stream_.refuse_sm(StanzaCondition::item_not_found);
+    stream_.refuse_sm(StanzaCondition::item_not_found,
+                      worker_->find_ended(event.id, stream_.jid()));
     return;
   }
   auto& queue = session->sm_->queue;
@@ -131,6 +172,34 @@ void Link::on_resume(const xmpp::ResumeRequested& event) {
     stream_.fail_too_high(event.handled, queue.sent());
     return;
   }
+  resume_wanted_ = event.id;
+  resume_by_ = worker_->reactor().now() + kSettleTimeout;
+  if (session->link_ != nullptr) {
+    // Not thought alive any longer.
+    Session::detach(session->link_->yield_session(), connection());
+    session = find_resumable(event.id);
+  }
+  if (session->sm_->has_visited) session->send_probes();
+  try_to_resume(worker_->reactor().now());
+}
+
+// What the client is told to have been dealt with must not be repeated, so what is still under way
+// is waited for, but not for long.
+void Link::try_to_resume(Instant now) {
+  Session* session = find_resumable(resume_wanted_);
+  if (session == nullptr || (session->link_ != nullptr && session->link_->is_final_)) {
+    resume_try_at_ = xmpp::kNever;
+    stream_.refuse_sm(StanzaCondition::item_not_found,
+                      worker_->find_ended(resume_wanted_, stream_.jid()));
+    on_output();
+    return;
+  }
+  if (!session->sm_->window.is_settled() && now < resume_by_) {
+    resume_try_at_ = now + kSettlePoll;
+    update_deadline();
+    return;
+  }
+  resume_try_at_ = xmpp::kNever;
   resume(*session);
 }
 
@@ -145,6 +214,11 @@ void Link::resume(Session& session) {
   session.link_ = this;
   SmState& sm = *session.sm_;
   sm.is_ack_requested = false;
+  sm.answers_due = 0;
+  sm.owes_ack = false;
+  // Whoever asked did so over a link that is gone.
+  for (auto& probe : sm.probes) probe.requests = 0;
+  sm.window.settle_all();
   stream_.resumed(session.jid(), sm.id, sm.window.report());
   for (std::size_t i = 0; i < sm.queue.size(); ++i) {
     xmpp::Stanza stanza = sm.queue[i].stanza;
@@ -152,6 +226,7 @@ void Link::resume(Session& session) {
     (void)host_->profile_.hooks().fire(hook);
     stream_.send(stanza);
   }
+  replay_bytes_ = stream_.output().size();
   if (!sm.queue.is_empty()) request_ack();
   xmpp::log::info(kLog, "session resumed", {kv("jid", session.jid().str())});
   Resumed hook{session};

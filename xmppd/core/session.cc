@@ -14,7 +14,9 @@ using xmpp::Stanza;
 Session::Session(Account& account, xmpp::Jid full_jid, Link& link)
     : account_(account), jid_(std::move(full_jid)), link_(&link) {}
 
-Session::~Session() = default;
+Session::~Session() {
+  if (sm_) account_.host_.worker_.tickets().leave(sm_->stream);
+}
 
 ConnectionInfo Session::connection() const {
   return link_ != nullptr ? link_->connection() : sm_->last_connection;
@@ -93,6 +95,23 @@ void Session::write(const Stanza& stanza) {
   }
 }
 
+// What went to other workers is known to be handled when a probe behind it returns.
+void Session::send_probes() {
+  SmState& sm = *sm_;
+  sm.probes.push_back({.number = sm.window.received(), .missing = 0});
+  for (std::size_t i = 0; i < sm.visited.size(); ++i) {
+    if (!sm.visited[i]) continue;
+    account_.host_.worker_.tickets().probe(i, {sm.stream, sm.window.received()});
+    ++sm.probes.back().missing;
+    sm.visited[i] = false;
+  }
+  sm.has_visited = false;
+}
+
+void Session::acknowledge_more() {
+  if (link_ != nullptr) link_->acknowledge_more();
+}
+
 // Without a link
 // ------------------------------------------------------------------------------------------------
 
@@ -135,7 +154,11 @@ void Session::end(std::unique_ptr<Session> session) {
   (void)account.host_.profile_.hooks().fire(hook);
   std::erase(account.sessions_, session.get());
   worker.count_session(-1);
-  if (session->sm_) redeliver(account, *session);
+  if (session->sm_) {
+    auto& sm = *session->sm_;
+    if (!sm.id.empty()) worker.note_ended(sm.id, account.jid(), sm.window.report());
+    redeliver(account, *session);
+  }
   session.reset();
   worker.accounts().drop_if_idle(account);
 }

@@ -6,6 +6,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "xmpp/base/time.h"
 #include "xmpp/base/timer_wheel.h"
@@ -27,6 +28,24 @@ class SmState {
   // While detached: the end of the wait, and how the client was connected.
   xmpp::Timer expiry;
   ConnectionInfo last_connection;
+
+  // Which of the client's stanzas have been handled; see TicketOffice.
+  struct Probe {
+    xmpp::sm::Count number;      // handled when it is through everywhere
+    std::size_t missing;         // workers that have not answered
+    std::uint32_t requests = 0;  // of the client's, that wait for it
+  };
+  // What has been received so far has been handled, if no other worker has a part in it.
+  void confirm() noexcept;
+  // A probe has come back from a worker.
+  void note_through(xmpp::sm::Count number) noexcept;
+  std::uint64_t stream = 0;   // Origin::stream of the client's stanzas
+  std::vector<bool> visited;  // workers that stanzas went to since the last probe
+  bool has_visited = false;
+  std::vector<Probe> probes;      // oldest first
+  std::uint32_t answers_due = 0;  // <r/> that are to be answered now
+  bool owes_ack = false;          // one was answered short
+
   // While there is a link: was an acknowledgement asked for that has not come yet?
   bool is_ack_requested = false;
 };

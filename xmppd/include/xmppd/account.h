@@ -14,6 +14,7 @@
 #include "xmpp/core/stanza.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/ticket.h"
 
 namespace xmppd {
 
@@ -37,6 +38,9 @@ class XMPPD_API Account {
   // Sends a stanza in the name of this account (`from` = its bare JID unless set), through
   // SentByAccount.
   void send(xmpp::Stanza stanza);
+  // Keeps `stanza`, which is for this account, from being acknowledged to its sender until the
+  // ticket is settled: something is being stored for it. To be called before its hook returns.
+  [[nodiscard]] Ticket hold(const xmpp::Stanza& stanza);
   // Runs a task that dies with this account, and keeps it in memory until then.
   void spawn(xmpp::Task<void> task) { tasks_.spawn(run(std::move(task))); }
 
@@ -66,8 +70,9 @@ class XMPPD_API Account {
   std::vector<std::unique_ptr<Session>> detached_;  // those of sessions_ without a link
   SlotBag slots_;
   bool is_loading_ = false;            // existence is being looked up; stanzas wait
-  std::vector<xmpp::Stanza> waiting_;  // bounded by Limits::account_backlog
-  xmpp::TaskOwner tasks_;              // last member: tasks go before what they use
+  std::vector<xmpp::Stanza> waiting_;  // bounded by kActivationBacklog
+  std::vector<Ticket> waiting_tickets_;
+  xmpp::TaskOwner tasks_;  // last member: tasks go before what they use
 };
 
 }  // namespace xmppd

@@ -82,10 +82,15 @@ class XMPPD_API Session {
   friend class Link;
   friend class ProfileRuntime;
   friend class SmState;
+  friend class TicketOffice;
   friend class Worker;
 
   // Numbers the stanza if that was agreed, and sends it or lets it queue.
   void write(const xmpp::Stanza& stanza);
+  // More of the client's stanzas have been dealt with: tells it, if it asked.
+  void acknowledge_more();
+  // Asks the workers that got some of them. REQUIRES: they did since the last time.
+  void send_probes();
   // Its link is gone: lets it wait, or ends it.
   static void detach(std::unique_ptr<Session> session, ConnectionInfo last);
   static void end(std::unique_ptr<Session> session);
