@@ -102,6 +102,7 @@ class Link final : private xmpp::net::Flushable {
   [[nodiscard]] Session* find_resumable(std::string_view id);
   // The session goes to another link; this one ends.
   [[nodiscard]] std::unique_ptr<Session> yield_session();
+  void forget_stored();
   void request_ack_if_due();
   void request_ack();
   [[nodiscard]] xmpp::Instant ack_deadline() const noexcept;

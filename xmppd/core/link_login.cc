@@ -143,7 +143,7 @@ void Link::on_bind(const xmpp::BindRequested& event) {
     return;
   }
   worker_->accounts().forget_absent(*jid);
-  session_ = std::make_unique<Session>(account, *jid, *this);
+  session_ = std::make_unique<Session>(account, *jid, this);
   account.sessions_.push_back(session_.get());
   worker_->count_session(1);
   Bound hook{*session_};

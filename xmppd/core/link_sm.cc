@@ -1,11 +1,13 @@
 // Link: acknowledged delivery: counting is agreed on, acknowledgements come and go, a session goes
 // on over a new link. The words on the wire are the stream's, the terms a module's.
 #include <algorithm>
+#include <utility>
 
 #include "core/link.h"
 #include "core/ownership.h"
 #include "core/server.h"
 #include "core/sm_state.h"
+#include "core/sm_store.h"
 #include "core/worker.h"
 #include "xmppd/hooks.h"
 
@@ -37,9 +39,13 @@ void Link::on_enable(const xmpp::EnableRequested& event) {
     return;
   }
   auto id = hook.terms.is_resumable ? worker_->rng().hex(kIdBytes) : std::string();
-  session_->sm_ = std::make_unique<SmState>(hook.terms, id);
-  session_->sm_->stream = worker_->tickets().enter(*session_);
-  session_->sm_->visited.resize(server_.worker_count());
+  session_->start_sm(hook.terms, id);
+  if (!id.empty()) {
+    SmState& sm = *session_->sm_;
+    sm.counter = server_.sm_counters().acquire(id);
+    sm.is_stored = sm.counter != nullptr;
+    if (sm.is_stored) SmStore::put(*session_);
+  }
   stream_.enabled(id, hook.terms.window);
 }
 
@@ -80,6 +86,7 @@ void Link::acknowledge_more() {
   if (sm.owes_ack && sm.answers_due == 0 && sm.window.handled() != reported) sm.answers_due = 1;
   if (sm.answers_due == 0) return;
   const auto handled = sm.window.report();
+  sm.save_count();
   for (; sm.answers_due != 0; --sm.answers_due) stream_.send_ack(handled);
   sm.owes_ack = !sm.window.is_settled();
   on_output();
@@ -95,7 +102,17 @@ void Link::on_acked(const xmpp::Acked& event) {
   sm.is_ack_requested = false;
   ack_request_at_ = xmpp::kNever;
   ack_answer_by_ = xmpp::kNever;
+  forget_stored();
   request_ack_if_due();
+}
+
+// What was stored while the session had no link is not needed any more when its client has it.
+void Link::forget_stored() {
+  SmState& sm = *session_->sm_;
+  if (!sm.stored_until) return;
+  if (static_cast<std::int32_t>(sm.queue.acknowledged() - *sm.stored_until) < 0) return;
+  sm.stored_until.reset();
+  SmStore::remove_queue(*session_);
 }
 
 // After every few stanzas, or when some have waited for a while; one request at a time.
@@ -168,6 +185,7 @@ void Link::on_resume(const xmpp::ResumeRequested& event) {
     return;
   }
   auto& queue = session->sm_->queue;
+  session->sm_->reconcile(event.handled);
   if (queue.acknowledge(event.handled) == xmpp::sm::Queue::Outcome::too_high) {
     stream_.fail_too_high(event.handled, queue.sent());
     return;
@@ -220,6 +238,8 @@ void Link::resume(Session& session) {
   for (auto& probe : sm.probes) probe.requests = 0;
   sm.window.settle_all();
   stream_.resumed(session.jid(), sm.id, sm.window.report());
+  sm.save_count();
+  if (sm.is_stored) sm.stored_until = sm.queue.sent();
   for (std::size_t i = 0; i < sm.queue.size(); ++i) {
     xmpp::Stanza stanza = sm.queue[i].stanza;
     Redelivering hook(stanza, session, sm.queue[i].at, /*ended=*/false);
@@ -227,6 +247,7 @@ void Link::resume(Session& session) {
     stream_.send(stanza);
   }
   replay_bytes_ = stream_.output().size();
+  forget_stored();
   if (!sm.queue.is_empty()) request_ack();
   xmpp::log::info(kLog, "session resumed", {kv("jid", session.jid().str())});
   Resumed hook{session};

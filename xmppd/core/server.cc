@@ -10,6 +10,7 @@
 #include "core/control.h"
 #include "core/link.h"
 #include "core/listener.h"
+#include "core/sm_store.h"
 #include "core/worker.h"
 #include "xmpp/base/hash.h"
 
@@ -70,6 +71,9 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
     workers_.back()->configure(config_);
   }
   for (auto& worker : workers_) modules_.attach_all(*worker, config_);
+  sm_counters_ = std::make_unique<SmCounters>(
+      environment_.has_threads() ? config_.server.data_dir / "sm-counters" : "");
+  SmStore::restore_all(*this);
 }
 
 Server::~Server() {

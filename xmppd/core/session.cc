@@ -4,15 +4,17 @@
 
 #include "core/link.h"
 #include "core/profile_runtime.h"
+#include "core/server.h"
 #include "core/sm_state.h"
+#include "core/sm_store.h"
 #include "core/worker.h"
 
 namespace xmppd {
 
 using xmpp::Stanza;
 
-Session::Session(Account& account, xmpp::Jid full_jid, Link& link)
-    : account_(account), jid_(std::move(full_jid)), link_(&link) {}
+Session::Session(Account& account, xmpp::Jid full_jid, Link* link)
+    : account_(account), jid_(std::move(full_jid)), link_(link) {}
 
 Session::~Session() {
   if (sm_) account_.host_.worker_.tickets().leave(sm_->stream);
@@ -48,6 +50,7 @@ void Session::set_presence(Stanza presence, std::int8_t priority) {
   is_available_ = true;
   priority_ = priority;
   presence_ = std::move(presence);
+  if (is_stored()) SmStore::put(*this);
   Available hook{*this, is_initial};
   (void)account_.host_.profile_.hooks().fire(hook);
 }
@@ -56,6 +59,7 @@ void Session::set_unavailable(Stanza presence) {
   if (!is_available_) return;
   is_available_ = false;
   presence_ = std::move(presence);
+  if (is_stored()) SmStore::put(*this);
   Unavailable hook{*this};
   (void)account_.host_.profile_.hooks().fire(hook);
 }
@@ -86,6 +90,7 @@ void Session::close(xmpp::StreamError error) {
 void Session::write(const Stanza& stanza) {
   const bool fits = !sm_ || sm_->queue.push(stanza, account_.host_.worker_.reactor().wall());
   if (link_ == nullptr) {
+    if (is_stored()) SmStore::append(*this);
     if (!fits) end_soon();
     return;
   }
@@ -93,6 +98,17 @@ void Session::write(const Stanza& stanza) {
   if (!fits) {
     link_->fail({xmpp::StreamCondition::policy_violation, "Too many unacknowledged stanzas"});
   }
+}
+
+void Session::start_sm(const SmTerms& terms, std::string id) {
+  Worker& worker = account_.host_.worker_;
+  sm_ = std::make_unique<SmState>(terms, std::move(id));
+  sm_->stream = worker.tickets().enter(*this);
+  sm_->visited.resize(worker.server().worker_count());
+}
+
+bool Session::is_stored() const noexcept {
+  return sm_ && sm_->is_stored;
 }
 
 // What went to other workers is known to be handled when a probe behind it returns.
@@ -118,17 +134,24 @@ void Session::acknowledge_more() {
 void Session::detach(std::unique_ptr<Session> session, ConnectionInfo last) {
   Session& self = *session;
   Account& account = self.account_;
-  Worker& worker = account.host_.worker_;
   SmState& sm = *self.sm_;
   self.link_ = nullptr;
   sm.last_connection = std::move(last);
   sm.is_ack_requested = false;
-  sm.expiry.set_callback([&self] { end(self.take_detached()); });
-  worker.reactor().timers().set(sm.expiry, worker.reactor().now() + sm.terms.window);
-  account.detached_.push_back(std::move(session));
+  sm.stored_until.reset();
+  if (sm.is_stored) SmStore::put_queue(self);
+  wait(std::move(session), sm.terms.window);
   if (account.detached_.size() > sm.terms.detached_max) account.detached_.front()->end_soon();
   Detached hook{self};
   (void)account.host_.profile_.hooks().fire(hook);
+}
+
+void Session::wait(std::unique_ptr<Session> session, xmpp::Duration window) {
+  Session& self = *session;
+  Worker& worker = self.account_.host_.worker_;
+  self.sm_->expiry.set_callback([&self] { end(self.take_detached()); });
+  worker.reactor().timers().set(self.sm_->expiry, worker.reactor().now() + window);
+  self.account_.detached_.push_back(std::move(session));
 }
 
 std::unique_ptr<Session> Session::take_detached() noexcept {
@@ -150,6 +173,8 @@ void Session::end_soon() {
 void Session::end(std::unique_ptr<Session> session) {
   Account& account = session->account_;
   Worker& worker = account.host_.worker_;
+  const bool was_stored = session->is_stored();
+  if (was_stored) session->sm_->is_stored = false;
   Unbound hook{*session};
   (void)account.host_.profile_.hooks().fire(hook);
   std::erase(account.sessions_, session.get());
@@ -158,6 +183,9 @@ void Session::end(std::unique_ptr<Session> session) {
     auto& sm = *session->sm_;
     if (!sm.id.empty()) worker.note_ended(sm.id, account.jid(), sm.window.report());
     redeliver(account, *session);
+    // Behind what that has stored elsewhere.
+    if (was_stored) SmStore::remove(*session);
+    if (sm.counter != nullptr) worker.server().sm_counters().release(*sm.counter);
   }
   session.reset();
   worker.accounts().drop_if_idle(account);

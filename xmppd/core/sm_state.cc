@@ -6,6 +6,7 @@ namespace xmppd {
 
 void SmState::confirm() noexcept {
   if (probes.empty() && !has_visited) window.confirm(window.received());
+  save_count();
 }
 
 void SmState::note_through(xmpp::sm::Count number) noexcept {
@@ -19,6 +20,16 @@ void SmState::note_through(xmpp::sm::Count number) noexcept {
     probes.erase(probes.begin());
   }
   confirm();
+}
+
+void SmState::reconcile(xmpp::sm::Count handled) {
+  if (!restored) return;
+  const auto stored = static_cast<xmpp::sm::Count>(*restored);
+  restored.reset();
+  const auto gone = handled - queue.acknowledged();
+  if (gone <= stored || gone > INT32_MAX) return;
+  (void)queue.acknowledge(queue.acknowledged() + stored);
+  queue.start_at(handled);
 }
 
 }  // namespace xmppd

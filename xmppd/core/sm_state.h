@@ -4,10 +4,12 @@
 // Thread-safety: the account owner's worker only.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "core/sm_counters.h"
 #include "xmpp/base/time.h"
 #include "xmpp/base/timer_wheel.h"
 #include "xmpp/stream/sm.h"
@@ -25,6 +27,22 @@ class SmState {
   std::string id;  // by which it is resumed; empty: it is not
   xmpp::sm::Queue queue;
   xmpp::sm::Window window;
+  // What of it survives a restart; see SmStore.
+  bool is_stored = false;
+  SmCounters::Slot* counter = nullptr;
+  std::uint64_t last_place = 0;  // of the last stanza stored
+  // Came back with the server: so many of `queue` were stored. What was sent after that, before the
+  // server died, only the client knows.
+  std::optional<std::size_t> restored;
+  // The stored queue ends with this number, and goes when the client has it all.
+  std::optional<xmpp::sm::Count> stored_until;
+  // The client says how much it has got, for the first time after the server died.
+  void reconcile(xmpp::sm::Count handled);
+  // handled() has changed.
+  void save_count() noexcept {
+    if (counter != nullptr) counter->handled.store(window.handled(), std::memory_order_relaxed);
+  }
+
   // While detached: the end of the wait, and how the client was connected.
   xmpp::Timer expiry;
   ConnectionInfo last_connection;

@@ -64,7 +64,8 @@ void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& err
 void Worker::drop_links() {
   while (!links_.empty()) links_.back()->drop();
   buried_.clear();
-  end_detached([](const Account&) { return true; });
+  // The others come back with the next server.
+  end_detached([](const Session& session) { return !session.is_stored(); });
 }
 
 void Worker::note_ended(std::string id, const xmpp::Jid& account, std::uint32_t handled) {
@@ -84,8 +85,9 @@ template <typename Wanted>
 void Worker::end_detached(Wanted wanted) {
   std::vector<Session*> ending;
   accounts_.for_each([&](Account& account) {
-    if (!wanted(account)) return;
-    for (auto& session : account.detached_) ending.push_back(session.get());
+    for (auto& session : account.detached_) {
+      if (wanted(*session)) ending.push_back(session.get());
+    }
   });
   for (Session* session : ending) Session::end(session->take_detached());
 }

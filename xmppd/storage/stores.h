@@ -54,17 +54,33 @@ class SqlRosters final : public Rosters {
   Session& session_;
 };
 
+class SqlSmQueues final : public SmQueues {
+ public:
+  explicit SqlSmQueues(Session& session) : session_(session) {}
+  StorageResult<void> put(const SmSessionRecord& session) override;
+  StorageResult<void> append(const std::string& id, const std::vector<SmStanza>& stanzas) override;
+  StorageResult<void> remove_stanzas(const std::string& id) override;
+  StorageResult<void> remove(const std::string& id) override;
+  StorageResult<std::vector<SmStored>> load() override;
+
+ private:
+  Session& session_;
+};
+
 class SqlTx final : public Tx {
  public:
-  explicit SqlTx(Session& session) : accounts_(session), key_value_(session), rosters_(session) {}
+  explicit SqlTx(Session& session)
+      : accounts_(session), key_value_(session), rosters_(session), sm_queues_(session) {}
   Accounts& accounts() override { return accounts_; }
   KeyValue& key_value() override { return key_value_; }
   Rosters& rosters() override { return rosters_; }
+  SmQueues& sm_queues() override { return sm_queues_; }
 
  private:
   SqlAccounts accounts_;
   SqlKeyValue key_value_;
   SqlRosters rosters_;
+  SqlSmQueues sm_queues_;
 };
 
 }  // namespace xmppd::sql

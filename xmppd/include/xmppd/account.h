@@ -54,6 +54,7 @@ class XMPPD_API Account {
   friend class Link;
   friend class Router;
   friend class Session;
+  friend class SmStore;
   friend class Worker;
   friend class ProfileRuntime;
   // Nothing refers to it any more. (Modules' data alone does not keep an account in memory.)

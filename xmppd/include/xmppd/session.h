@@ -28,6 +28,7 @@ namespace xmppd {
 
 class Link;
 class SmState;
+class SmStore;
 struct SmTerms;
 
 // Facts about the connection that a session came by.
@@ -41,7 +42,8 @@ struct ConnectionInfo {
 
 class XMPPD_API Session {
  public:
-  Session(Account& account, xmpp::Jid full_jid, Link& link);
+  // `link`: nullptr if it waits to be resumed.
+  Session(Account& account, xmpp::Jid full_jid, Link* link);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -82,6 +84,7 @@ class XMPPD_API Session {
   friend class Link;
   friend class ProfileRuntime;
   friend class SmState;
+  friend class SmStore;
   friend class TicketOffice;
   friend class Worker;
 
@@ -91,6 +94,11 @@ class XMPPD_API Session {
   void acknowledge_more();
   // Asks the workers that got some of them. REQUIRES: they did since the last time.
   void send_probes();
+  // Stanzas are counted from now on.
+  void start_sm(const SmTerms& terms, std::string id);
+  // Does it survive the server?
+  [[nodiscard]] bool is_stored() const noexcept;
+  static void wait(std::unique_ptr<Session> session, xmpp::Duration window);
   // Its link is gone: lets it wait, or ends it.
   static void detach(std::unique_ptr<Session> session, ConnectionInfo last);
   static void end(std::unique_ptr<Session> session);

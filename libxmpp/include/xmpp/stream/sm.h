@@ -58,8 +58,7 @@ class Queue {
   [[nodiscard]] Entry& operator[](std::size_t index) noexcept { return entries_[head_ + index]; }
   // Everything unacknowledged, oldest first; the queue is empty then.
   [[nodiscard]] std::vector<Entry> take();
-  // Starts at a number that is known from elsewhere (a session loaded from a store). REQUIRES:
-  // is_empty().
+  // So much was acknowledged, as is known from elsewhere; what is kept is numbered after it.
   void start_at(Count acknowledged) noexcept { acknowledged_ = acknowledged; }
 
  private:
