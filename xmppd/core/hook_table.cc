@@ -50,10 +50,11 @@ void HookTable::remove(HookId hook, std::uint64_t id) noexcept {
                 [id](const Entry& entry) { return entry.id == id; });
 }
 
-Verdict HookTable::run_chain(HookId hook, void* data) {
+Verdict HookTable::run_chain(HookId hook, void* data, Stage from) {
   ++depth_;
   auto verdict = Verdict::pass;
   for (const Entry& entry : chains_[static_cast<std::size_t>(hook)]) {
+    if (entry.stage < from) continue;
     try {
       verdict = entry.run(entry.context, data);
     } catch (...) {

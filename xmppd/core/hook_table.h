@@ -36,7 +36,12 @@ class HookTable {
   // Runs the chain until somebody stops it.
   template <typename Hook>
   Verdict fire(Hook& hook) {
-    return run_chain(HookIdOf<Hook>::value, &hook);
+    return run_chain(HookIdOf<Hook>::value, &hook, Stage::validate);
+  }
+  // The same without the stages before `from`.
+  template <typename Hook>
+  Verdict fire_from(Hook& hook, Stage from) {
+    return run_chain(HookIdOf<Hook>::value, &hook, from);
   }
   [[nodiscard]] const std::vector<Entry>& chain(HookId hook) const noexcept {
     return chains_[static_cast<std::size_t>(hook)];
@@ -45,7 +50,7 @@ class HookTable {
   [[nodiscard]] std::uint64_t exceptions() const noexcept { return exceptions_; }
 
  private:
-  Verdict run_chain(HookId hook, void* data);
+  Verdict run_chain(HookId hook, void* data, Stage from);
   std::array<std::vector<Entry>, static_cast<std::size_t>(HookId::count_)> chains_;
   std::uint64_t next_id_ = 1;
   std::uint64_t exceptions_ = 0;

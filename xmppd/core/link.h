@@ -50,8 +50,10 @@ class Link final : private xmpp::net::Flushable {
   // Goes on at the owner of `jid`, which was authenticated.
   void arrive(Worker& owner, const xmpp::Jid& jid);
 
-  // Sends a stanza to the client. REQUIRES: a session is bound.
-  void send(const xmpp::Stanza& stanza);
+  // Writes a stanza of the session, which has numbered it. REQUIRES: a session is bound.
+  void write(const xmpp::Stanza& stanza);
+  // Answers what the client asked to be acknowledged, as far as that is due.
+  void acknowledge_more();
   // Ends the stream with an error, flushes, closes.
   void fail(xmpp::StreamError error);
   // Ends at once, without a word to the peer.
@@ -91,6 +93,25 @@ class Link final : private xmpp::net::Flushable {
   void on_stanza(xmpp::ParsedStanza& parsed);
   void on_nonza(const xmpp::NonzaReceived& nonza);
   void on_unauthenticated_iq(xmpp::Stanza stanza);
+
+  // link_sm.cc
+  void on_enable(const xmpp::EnableRequested& event);
+  void on_resume(const xmpp::ResumeRequested& event);
+  void on_acked(const xmpp::Acked& event);
+  void answer_ack_request();
+  void count(xmpp::Stanza& stanza);
+  void try_to_resume(xmpp::Instant now);
+  void resume(Session& session);
+  [[nodiscard]] Session* find_resumable(std::string_view id);
+  // The session goes to another link; this one ends.
+  [[nodiscard]] std::unique_ptr<Session> yield_session();
+  void forget_stored();
+  void request_ack_if_due();
+  void request_ack();
+  [[nodiscard]] xmpp::Instant ack_deadline() const noexcept;
+  void on_ack_deadline(xmpp::Instant now);
+  // An end that the client knows of, or brought about, is not waited out.
+  void note_end(const xmpp::StreamError& error, bool by_peer) noexcept;
   [[nodiscard]] xmpp::StreamOffer make_offer() const;
   xmpp::Task<void> look_up_keys(std::string username, xmpp::sasl::ScramHash hash);
   xmpp::Task<void> check_password(std::string username, xmpp::Secret password);
@@ -135,6 +156,13 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Instant paused_until_ = xmpp::kNever;  // kNever: is read
   const Worker* congested_ = nullptr;          // whose mailbox has to drain before reading goes on
   std::size_t place_ = 0;
+  // A resumption that waits for tickets: which, until when at most, when it is tried again.
+  std::string resume_wanted_;
+  xmpp::Instant resume_by_ = xmpp::kNever;
+  xmpp::Instant resume_try_at_ = xmpp::kNever;
+  xmpp::Instant ack_request_at_ = xmpp::kNever;  // when the client is asked to acknowledge
+  xmpp::Instant ack_answer_by_ = xmpp::kNever;   // when it is given up
+  std::size_t replay_bytes_ = 0;  // of a resumed session, beside the limit of unsent output
   std::int64_t rate_tokens_ = 0;
   xmpp::Instant rate_at_{};
   // Asked of the socket once: after a reset it does not know any more.
@@ -143,6 +171,7 @@ class Link final : private xmpp::net::Flushable {
   bool is_watched_ = false;
   bool is_closing_ = false;  // the stream is over: flush, then close
   bool is_doomed_ = false;   // dies in the next turn
+  bool is_final_ = false;    // the session does not outlive this link
   bool is_dead_ = false;
   bool has_hung_up_ = false;
   bool is_write_blocked_ = false;

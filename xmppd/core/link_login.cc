@@ -122,9 +122,19 @@ void Link::on_bind(const xmpp::BindRequested& event) {
     if (Session* old = known->find_session(jid->resource())) {
       // RFC 6120 7.7.2.2: the newer one wins. The old session must be gone before there is a second
       // one of that name.
-      Link& link = *old->link_;
-      link.fail({StreamCondition::conflict, "Replaced by a new connection"});
-      link.end_session();
+      if (old->is_detached()) {
+        Session::end(old->take_detached());
+      } else {
+        Link& link = *old->link_;
+        link.fail({StreamCondition::conflict, "Replaced by a new connection"});
+        link.end_session();
+      }
+    }
+  }
+  if (Account* known = worker_->accounts().find(*jid)) {
+    // Who is here now goes before who may come back.
+    if (known->sessions().size() >= limits.sessions_per_account && !known->detached_.empty()) {
+      Session::end(known->detached_.front()->take_detached());
     }
   }
   Account& account = worker_->accounts().get_or_make(*jid, *host_);
@@ -133,7 +143,7 @@ void Link::on_bind(const xmpp::BindRequested& event) {
     return;
   }
   worker_->accounts().forget_absent(*jid);
-  session_ = std::make_unique<Session>(account, *jid, *this);
+  session_ = std::make_unique<Session>(account, *jid, this);
   account.sessions_.push_back(session_.get());
   worker_->count_session(1);
   Bound hook{*session_};

@@ -154,6 +154,10 @@ void Router::activate(Stanza stanza, Host& host) {
     bounce(stanza, StanzaCondition::resource_constraint);
     return;
   }
+  // Whether it is stored will be known only then.
+  if (auto ticket = account.hold(stanza); ticket.is_held()) {
+    account.waiting_tickets_.push_back(std::move(ticket));
+  }
   account.waiting_.push_back(std::move(stanza));
   if (account.is_loading_) return;
   account.is_loading_ = true;
@@ -171,6 +175,8 @@ void Router::activated(const xmpp::Jid& jid, bool exists, bool failed) {
   account->is_loading_ = false;
   auto waiting = std::move(account->waiting_);
   account->waiting_.clear();
+  // Settled when all of them have been handled.
+  const auto tickets = std::exchange(account->waiting_tickets_, {});
   // A session may have been bound meanwhile; then the account exists whatever the database said.
   if (!account->sessions_.empty()) exists = true;
   for (Stanza& stanza : waiting) {
@@ -186,9 +192,13 @@ void Router::activated(const xmpp::Jid& jid, bool exists, bool failed) {
   worker_.accounts().drop_if_idle(*account);
 }
 
-void Router::to_account(Stanza stanza, Account& account) {
+void Router::deliver_again(Stanza stanza, Account& account) {
+  to_account(std::move(stanza), account, Stage::deliver);
+}
+
+void Router::to_account(Stanza stanza, Account& account, Stage from) {
   ToAccount hook(stanza, account);
-  switch (account.host_.profile_.hooks().fire(hook)) {
+  switch (account.host_.profile_.hooks().fire_from(hook, from)) {
     case Verdict::pass:
       if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {
         auto target =

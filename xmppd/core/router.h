@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "xmpp/core/stanza.h"
+#include "xmppd/hooks.h"
 #include "xmppd/iq.h"
 
 namespace xmppd {
@@ -29,6 +30,9 @@ class Router {
   // The stanza is for an account that this worker owns.
   void deliver_here(xmpp::Stanza stanza, Host& host);
 
+  // A stanza that has reached the account before, but not its client: from Stage::deliver on.
+  void deliver_again(xmpp::Stanza stanza, Account& account);
+
   // Answers an iq request with the handler registered for it; false if there is none.
   bool answer_iq(xmpp::Stanza& request, Host& host, Target target, Account* account);
   // A request that came before authentication; `reply` gets the answer (which may come later).
@@ -40,7 +44,7 @@ class Router {
 
  private:
   void to_host(xmpp::Stanza stanza, Host& host);
-  void to_account(xmpp::Stanza stanza, Account& account);
+  void to_account(xmpp::Stanza stanza, Account& account, Stage from = Stage::validate);
   void activate(xmpp::Stanza stanza, Host& host);
   void activated(const xmpp::Jid& jid, bool exists, bool failed);
 

@@ -10,6 +10,7 @@
 #include "core/control.h"
 #include "core/link.h"
 #include "core/listener.h"
+#include "core/sm_store.h"
 #include "core/worker.h"
 #include "xmpp/base/hash.h"
 
@@ -39,6 +40,7 @@ std::shared_ptr<const xmpp::StreamPolicy> make_stream_policy(const Limits& limit
   policy->idle_seconds = static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::seconds>(limits.idle_timeout).count());
   policy->reports_all_nonzas = true;  // the modules of a host decide what they mean
+  policy->sm = true;
   policy->auth_failures_max = static_cast<int>(limits.auth_failures);
   return policy;
 }
@@ -70,6 +72,9 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
     workers_.back()->configure(config_);
   }
   for (auto& worker : workers_) modules_.attach_all(*worker, config_);
+  sm_counters_ = std::make_unique<SmCounters>(
+      environment_.has_threads() ? config_.server.data_dir / "sm-counters" : "");
+  SmStore::restore_all(*this);
 }
 
 Server::~Server() {

@@ -21,6 +21,7 @@
 #include "core/entrance.h"
 #include "core/environment.h"
 #include "core/module_manager.h"
+#include "core/sm_counters.h"
 #include "storage/storage.h"
 #include "xmpp/base/secret.h"
 #include "xmpp/net/offload.h"
@@ -63,6 +64,7 @@ class XMPPD_API Server {
   [[nodiscard]] SqlStorage& storage() noexcept { return *storage_; }
   [[nodiscard]] xmpp::net::Offload& offload() noexcept { return *offload_; }
   [[nodiscard]] ModuleManager& modules() noexcept { return modules_; }
+  [[nodiscard]] SmCounters& sm_counters() noexcept { return *sm_counters_; }
   [[nodiscard]] AddressTable& addresses() noexcept { return addresses_; }
   [[nodiscard]] const xmpp::TlsContext& tls_context() const noexcept { return *tls_context_; }
   [[nodiscard]] std::shared_ptr<const xmpp::StreamPolicy> stream_policy() const noexcept {
@@ -104,6 +106,7 @@ class XMPPD_API Server {
   std::shared_ptr<xmpp::TlsContext> tls_context_;
   std::shared_ptr<const xmpp::StreamPolicy> stream_policy_;
   AddressTable addresses_;
+  std::unique_ptr<SmCounters> sm_counters_;
   std::atomic<std::size_t> connections_{0};
   // One byte of hash bits per host; hosts are fixed at start.
   std::map<std::string, std::atomic<std::uint8_t>, std::less<>> common_hashes_;

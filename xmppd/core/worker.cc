@@ -6,6 +6,7 @@
 namespace xmppd {
 namespace {
 constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kEndedMax = 1'000;
 }  // namespace
 
 Worker::Worker(Server& server, std::size_t index, Environment& environment)
@@ -13,6 +14,7 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
       index_(index),
       poller_(environment.make_poller()),
       rng_(environment.make_rng()),
+      tickets_(*this),
       reactor_(*poller_, environment.clock()),
       outboxes_(server.worker_count()),
       router_(*this),
@@ -23,6 +25,7 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
 Worker::~Worker() {
   stop_and_join();
   drop_links();
+  tickets_.close();
   accounts_.clear();
   for (auto& [name, profile] : profiles_) profile->detach_all();
 }
@@ -53,11 +56,40 @@ void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& err
   for_each_link([&](Link& link) {
     if (link.is_authenticated_as(account)) link.fail(error);
   });
+  if (Account* live = accounts_.find(account)) {
+    for (auto& session : live->detached_) session->end_soon();
+  }
 }
 
 void Worker::drop_links() {
   while (!links_.empty()) links_.back()->drop();
   buried_.clear();
+  // The others come back with the next server.
+  end_detached([](const Session& session) { return !session.is_stored(); });
+}
+
+void Worker::note_ended(std::string id, const xmpp::Jid& account, std::uint32_t handled) {
+  if (ended_.size() >= kEndedMax) ended_.pop_front();
+  ended_.push_back({std::move(id), account, handled});
+}
+
+std::optional<std::uint32_t> Worker::find_ended(std::string_view id,
+                                                const xmpp::Jid& account) const noexcept {
+  for (const EndedSession& one : ended_) {
+    if (one.id == id && one.account.bare_equals(account)) return one.handled;
+  }
+  return std::nullopt;
+}
+
+template <typename Wanted>
+void Worker::end_detached(Wanted wanted) {
+  std::vector<Session*> ending;
+  accounts_.for_each([&](Account& account) {
+    for (auto& session : account.detached_) {
+      if (wanted(*session)) ending.push_back(session.get());
+    }
+  });
+  for (Session* session : ending) Session::end(session->take_detached());
 }
 
 Host* Worker::find_host(std::string_view domain) noexcept {
@@ -116,6 +148,7 @@ void Worker::end_of_turn() {
   for (const xmpp::Jid& jid : std::exchange(maybe_idle_, {})) {
     if (Account* account = accounts_.find(jid)) accounts_.drop_if_idle(*account);
   }
+  tickets_.publish();
   for (std::size_t to = 0; to < outboxes_.size(); ++to) {
     outboxes_[to].publish([&](auto* newest, auto* oldest, std::size_t count) {
       server_.worker(to).reactor().post_chain(newest, oldest, count);

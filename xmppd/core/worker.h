@@ -8,8 +8,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -23,6 +25,7 @@
 #include "core/environment.h"
 #include "core/profile_runtime.h"
 #include "core/router.h"
+#include "core/ticket_office.h"
 #include "xmpp/base/hash.h"
 #include "xmpp/net/reactor.h"
 #include "xmppd/host.h"
@@ -43,8 +46,8 @@ class Worker {
   // Makes the profiles and hosts of `config`; modules are attached by the module manager.
   void configure(const Config& config);
   void start_thread();
-  // Drops all links; their sessions still fire Unbound. REQUIRES: no worker's thread runs, all
-  // workers exist.
+  // Drops all links and ends all sessions, which still fire Unbound. REQUIRES: no worker's thread
+  // runs, all workers exist.
   void drop_links();
   // Ends the thread; links and accounts are destroyed by the destructor.
   void stop_and_join();
@@ -55,6 +58,7 @@ class Worker {
   [[nodiscard]] xmpp::Rng& rng() noexcept { return *rng_; }
   [[nodiscard]] AccountTable& accounts() noexcept { return accounts_; }
   [[nodiscard]] Router& router() noexcept { return router_; }
+  [[nodiscard]] TicketOffice& tickets() noexcept { return tickets_; }
   // Mail for another worker, published at the end of this turn.
   void send_mail(std::size_t destination, xmpp::net::Mail* mail) noexcept {
     outboxes_[destination].add(mail);
@@ -106,6 +110,11 @@ class Worker {
   // Scratch memory for decrypted text; contents last until the next read.
   [[nodiscard]] std::span<char> plain_buffer() noexcept { return plain_buffer_; }
 
+  // The end of a session that could have been resumed: what its client may still learn of it.
+  void note_ended(std::string id, const xmpp::Jid& account, std::uint32_t handled);
+  [[nodiscard]] std::optional<std::uint32_t> find_ended(std::string_view id,
+                                                        const xmpp::Jid& account) const noexcept;
+
   // Bound sessions; for any thread.
   [[nodiscard]] std::size_t session_count() const noexcept {
     return session_count_.load(std::memory_order_relaxed);
@@ -118,11 +127,14 @@ class Worker {
 
  private:
   void end_of_turn();
+  template <typename Wanted>
+  void end_detached(Wanted wanted);
 
   Server& server_;
   const std::size_t index_;
   std::unique_ptr<xmpp::net::Poller> poller_;
   std::unique_ptr<xmpp::Rng> rng_;
+  TicketOffice tickets_;  // before the reactor: mail that it destroys may hold tickets
   xmpp::net::Reactor reactor_;
   std::vector<xmpp::net::Outbox> outboxes_;  // by destination
   Router router_;
@@ -133,6 +145,12 @@ class Worker {
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<std::unique_ptr<Link>> buried_;
   std::vector<xmpp::Jid> maybe_idle_;
+  struct EndedSession {
+    std::string id;
+    xmpp::Jid account;
+    std::uint32_t handled;
+  };
+  std::deque<EndedSession> ended_;  // the last kEndedMax
   bool is_draining_ = false;
   std::atomic<std::size_t> session_count_{0};
   std::thread thread_;

@@ -102,6 +102,32 @@ CREATE TABLE account_data (
   FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
 ) WITHOUT ROWID;
 )"},
+    // Sessions that may be resumed, and what their clients have not acknowledged.
+    Migration{5, "sessions to be resumed", R"(
+CREATE TABLE sm_sessions (
+  id TEXT NOT NULL,
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  resource TEXT NOT NULL,
+  window_ms INTEGER NOT NULL,
+  handled INTEGER NOT NULL,
+  acknowledged INTEGER NOT NULL,
+  detached_at_ms INTEGER NOT NULL,
+  presence BLOB NOT NULL,
+  slots BLOB NOT NULL,
+  PRIMARY KEY (id),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX sm_sessions_by_account ON sm_sessions (host, username);
+CREATE TABLE sm_stanzas (
+  id TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL,
+  stanza BLOB NOT NULL,
+  PRIMARY KEY (id, place),
+  FOREIGN KEY (id) REFERENCES sm_sessions (id) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
 };
 
 }  // namespace

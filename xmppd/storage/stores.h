@@ -81,6 +81,19 @@ class SqlAccountData final : public AccountData {
   Session& session_;
 };
 
+class SqlSmQueues final : public SmQueues {
+ public:
+  explicit SqlSmQueues(Session& session) : session_(session) {}
+  StorageResult<void> put(const SmSessionRecord& session) override;
+  StorageResult<void> append(const std::string& id, const std::vector<SmStanza>& stanzas) override;
+  StorageResult<void> remove_stanzas(const std::string& id) override;
+  StorageResult<void> remove(const std::string& id) override;
+  StorageResult<std::vector<SmStored>> load() override;
+
+ private:
+  Session& session_;
+};
+
 class SqlTx final : public Tx {
  public:
   explicit SqlTx(Session& session)
@@ -88,12 +101,14 @@ class SqlTx final : public Tx {
         key_value_(session),
         rosters_(session),
         offline_(session),
-        account_data_(session) {}
+        account_data_(session),
+        sm_queues_(session) {}
   Accounts& accounts() override { return accounts_; }
   KeyValue& key_value() override { return key_value_; }
   Rosters& rosters() override { return rosters_; }
   OfflineMessages& offline() override { return offline_; }
   AccountData& account_data() override { return account_data_; }
+  SmQueues& sm_queues() override { return sm_queues_; }
 
  private:
   SqlAccounts accounts_;
@@ -101,6 +116,7 @@ class SqlTx final : public Tx {
   SqlRosters rosters_;
   SqlOfflineMessages offline_;
   SqlAccountData account_data_;
+  SqlSmQueues sm_queues_;
 };
 
 }  // namespace xmppd::sql

@@ -148,6 +148,12 @@ Event StreamMachine::next() {
 
 // The path of every stanza once the stream is usable; nullopt: it was dealt with here.
 std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
+  if (is_receiver() && policy->sm && document.root().ns() == ns::sm &&
+      has_all(bits, kHeaders | StreamBits::tls_settled)) {
+    std::optional<Event> event = stream::read_sm(*this, document);
+    if (event && awaiting != Awaiting::nothing) hold();
+    return event;
+  }
   if (!is_usable() || (setup != nullptr && setup->active != nullptr)) {
     on_element(document);
     return std::nullopt;
@@ -168,8 +174,12 @@ std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
         return std::nullopt;
       }
       if (stanza.is_iq() && stanza.type() == StanzaType::set && stanza.has(kBindPayload)) {
-        on_element(document);
-        return std::nullopt;
+        if (!sm_enabled) {
+          on_element(document);
+          return std::nullopt;
+        }
+        // The driver counts what comes and goes, so it answers too.
+        parsed->problem = StanzaError(StanzaCondition::not_allowed);
       }
     }
     // RFC 6120 8.1.5: the stream's language is that of its stanzas.

@@ -8,8 +8,8 @@
 namespace xmpp::stream {
 namespace {
 
-constexpr std::array<const Feature*, 6> kFeatures = {
-    &kStartTls, &kChannelBinding, &kSasl, &kBind, &kSession, &kLimits,
+constexpr std::array<const Feature*, 7> kFeatures = {
+    &kStartTls, &kChannelBinding, &kSasl, &kResume, &kBind, &kSession, &kLimits,
 };
 
 struct ConditionOf {

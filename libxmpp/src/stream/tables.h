@@ -15,6 +15,7 @@ namespace xmpp::stream {
 extern const Feature kStartTls;        // starttls.cc
 extern const Feature kChannelBinding;  // channel_binding.cc, XEP-0440
 extern const Feature kSasl;            // sasl1.cc, sasl1_receiver.cc, sasl1_initiator.cc
+extern const Feature kResume;          // sm_resume.cc, XEP-0198
 extern const Feature kBind;            // bind.cc
 extern const Feature kSession;         // session.cc
 extern const Feature kLimits;          // stream_limits.cc, XEP-0478

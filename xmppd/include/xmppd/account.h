@@ -1,9 +1,10 @@
 // Account: the state of a bare JID on its owner: its sessions, the modules' data, its tasks.
 //
-// Thread-safety: the owner's worker only. Invariants: (1) a Session in sessions() is bound and its
-// link lives. (2) sessions() is sorted by the order of binding.
+// Thread-safety: the owner's worker only. Invariants: (1) a Session in sessions() is bound; its
+// link lives or it is detached. (2) sessions() is sorted by the order of binding.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -13,6 +14,7 @@
 #include "xmpp/core/stanza.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/ticket.h"
 
 namespace xmppd {
 
@@ -36,6 +38,9 @@ class XMPPD_API Account {
   // Sends a stanza in the name of this account (`from` = its bare JID unless set), through
   // SentByAccount.
   void send(xmpp::Stanza stanza);
+  // Keeps `stanza`, which is for this account, from being acknowledged to its sender until the
+  // ticket is settled: something is being stored for it. To be called before its hook returns.
+  [[nodiscard]] Ticket hold(const xmpp::Stanza& stanza);
   // Runs a task that dies with this account, and keeps it in memory until then.
   void spawn(xmpp::Task<void> task) { tasks_.spawn(run(std::move(task))); }
 
@@ -49,6 +54,7 @@ class XMPPD_API Account {
   friend class Link;
   friend class Router;
   friend class Session;
+  friend class SmStore;
   friend class Worker;
   friend class ProfileRuntime;
   // Nothing refers to it any more. (Modules' data alone does not keep an account in memory.)
@@ -62,10 +68,12 @@ class XMPPD_API Account {
   Host& host_;
   xmpp::Jid jid_;
   std::vector<Session*> sessions_;
+  std::vector<std::unique_ptr<Session>> detached_;  // those of sessions_ without a link
   SlotBag slots_;
   bool is_loading_ = false;            // existence is being looked up; stanzas wait
-  std::vector<xmpp::Stanza> waiting_;  // bounded by Limits::account_backlog
-  xmpp::TaskOwner tasks_;              // last member: tasks go before what they use
+  std::vector<xmpp::Stanza> waiting_;  // bounded by kActivationBacklog
+  std::vector<Ticket> waiting_tickets_;
+  xmpp::TaskOwner tasks_;  // last member: tasks go before what they use
 };
 
 }  // namespace xmppd

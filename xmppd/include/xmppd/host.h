@@ -69,6 +69,7 @@ class XMPPD_API Host {
   friend class ProfileRuntime;
   friend class Router;
   friend class Session;
+  friend class SmStore;
   Worker& worker_;
   ProfileRuntime& profile_;
   xmpp::Jid jid_;

@@ -228,6 +228,46 @@ class AccountData {
                                      std::string_view key) = 0;
 };
 
+// A session that may be resumed, as far as it survives a restart of the server.
+struct SmSessionRecord {
+  std::string id;  // by which it is resumed
+  xmpp::Jid jid;   // full
+  xmpp::Duration window{};
+  std::uint32_t handled = 0;       // stanzas of the client's that were dealt with
+  std::uint32_t acknowledged = 0;  // stanzas that the client has acknowledged
+  xmpp::Timestamp detached_at{};   // the epoch: it has a connection
+  std::string presence;            // as XML; empty: not available
+  std::string slots;               // modules' data
+  bool operator==(const SmSessionRecord&) const = default;
+};
+// A stanza that such a session's client has not acknowledged.
+struct SmStanza {
+  std::uint64_t place = 0;  // their order
+  xmpp::Timestamp at{};     // when it should have arrived
+  std::string stanza;       // as XML
+  bool operator==(const SmStanza&) const = default;
+};
+struct SmStored {
+  SmSessionRecord session;
+  std::vector<SmStanza> stanzas;  // oldest first
+};
+
+// Sessions that wait to be resumed, or would if the server stopped now; they go with their account.
+class SmQueues {
+ public:
+  virtual ~SmQueues() = default;
+  // Inserts or replaces; stanzas stay. An error (constraint) without the account.
+  virtual StorageResult<void> put(const SmSessionRecord& session) = 0;
+  // Adds stanzas; nothing if there is no such session.
+  virtual StorageResult<void> append(const std::string& id,
+                                     const std::vector<SmStanza>& stanzas) = 0;
+  virtual StorageResult<void> remove_stanzas(const std::string& id) = 0;
+  // Nothing if there is no such session.
+  virtual StorageResult<void> remove(const std::string& id) = 0;
+  // Every session, in the order of their ids.
+  virtual StorageResult<std::vector<SmStored>> load() = 0;
+};
+
 // One transaction. In read() the stores' changing functions must not be called (asserted).
 class Tx {
  public:
@@ -237,6 +277,7 @@ class Tx {
   virtual Rosters& rosters() = 0;
   virtual OfflineMessages& offline() = 0;
   virtual AccountData& account_data() = 0;
+  virtual SmQueues& sm_queues() = 0;
 };
 
 // What orders operations: the bare JID of an account or a room, a host, "server" for secrets.
