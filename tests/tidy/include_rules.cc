@@ -164,8 +164,9 @@ std::optional<std::string> refuse_in_server(std::string_view path, std::string_v
   if (target.starts_with("modules/") || target.find("/modules/") != std::string_view::npos) {
     return "core/ knows no module; let the module register what it does";
   }
-  if (target.starts_with("storage/") && target != "storage/storage.h") {
-    return "only storage/storage.h is for the core";
+  if (target.starts_with("storage/") && target != "storage/storage.h" &&
+      target != "storage/connection_string.h") {
+    return "only storage/storage.h and connection_string.h are for the core";
   }
   return std::nullopt;
 }
