@@ -262,7 +262,7 @@ bool Link::handle(xmpp::Event& event) {
                     {kv("user", failed->username), kv("mechanism", failed->mechanism),
                      kv("condition", to_string(failed->condition)), kv("address", address_)});
   } else if (auto* bind = std::get_if<xmpp::BindRequested>(&event)) {
-    on_bind(*bind);
+    tasks_.spawn(this->bind(bind->resource));
   } else if (auto* dead = std::get_if<xmpp::StreamFailed>(&event)) {
     xmpp::log::debug(kLog, "stream error",
                      {kv("condition", to_string(dead->error.condition)),
@@ -293,6 +293,10 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
     pause(worker_->reactor().now() + kCongestionPause);
   }
   session_->receive(std::move(stanza));
+  if (session_ && !session_->account().is_active()) {
+    // What it says waits for its account to be loaded; so does the rest.
+    pause(worker_->reactor().now() + kCongestionPause);
+  }
 }
 
 // Writing and ending

@@ -16,6 +16,7 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
       reactor_(*poller_, environment.clock()),
       outboxes_(server.worker_count()),
       router_(*this),
+      activator_(*this),
       plain_buffer_(kBufferBytes) {
   reactor_.at_end_of_turn([this] { end_of_turn(); });
 }
@@ -53,6 +54,7 @@ void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& err
   for_each_link([&](Link& link) {
     if (link.is_authenticated_as(account)) link.fail(error);
   });
+  activator_.forget(account);
 }
 
 void Worker::drop_links() {
@@ -116,6 +118,7 @@ void Worker::end_of_turn() {
   for (const xmpp::Jid& jid : std::exchange(maybe_idle_, {})) {
     if (Account* account = accounts_.find(jid)) accounts_.drop_if_idle(*account);
   }
+  accounts_.trim(server_.limits().cached_accounts);
   for (std::size_t to = 0; to < outboxes_.size(); ++to) {
     outboxes_[to].publish([&](auto* newest, auto* oldest, std::size_t count) {
       server_.worker(to).reactor().post_chain(newest, oldest, count);
