@@ -75,6 +75,15 @@ CREATE TABLE roster_versions (
   FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
 ) WITHOUT ROWID;
 )"},
+    Migration{3, "blocked addresses", R"(
+CREATE TABLE blocked (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  jid TEXT NOT NULL,
+  PRIMARY KEY (host, username, jid),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
 };
 
 }  // namespace

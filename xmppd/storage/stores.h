@@ -54,17 +54,31 @@ class SqlRosters final : public Rosters {
   Session& session_;
 };
 
+class SqlBlocklists final : public Blocklists {
+ public:
+  explicit SqlBlocklists(Session& session) : session_(session) {}
+  StorageResult<std::vector<xmpp::Jid>> load(const xmpp::Jid& account) override;
+  StorageResult<void> add(const xmpp::Jid& account, const std::vector<xmpp::Jid>& jids) override;
+  StorageResult<void> remove(const xmpp::Jid& account, const std::vector<xmpp::Jid>& jids) override;
+
+ private:
+  Session& session_;
+};
+
 class SqlTx final : public Tx {
  public:
-  explicit SqlTx(Session& session) : accounts_(session), key_value_(session), rosters_(session) {}
+  explicit SqlTx(Session& session)
+      : accounts_(session), key_value_(session), rosters_(session), blocklists_(session) {}
   Accounts& accounts() override { return accounts_; }
   KeyValue& key_value() override { return key_value_; }
   Rosters& rosters() override { return rosters_; }
+  Blocklists& blocklists() override { return blocklists_; }
 
  private:
   SqlAccounts accounts_;
   SqlKeyValue key_value_;
   SqlRosters rosters_;
+  SqlBlocklists blocklists_;
 };
 
 }  // namespace xmppd::sql

@@ -171,6 +171,20 @@ class Rosters {
   virtual StorageResult<std::uint64_t> raise_version(const xmpp::Jid& account) = 0;
 };
 
+// Addresses that accounts want nothing to do with (XEP-0191); they go with their account. REQUIRES
+// of every account: bare, with a localpart.
+class Blocklists {
+ public:
+  virtual ~Blocklists() = default;
+  // In order of their bytes. Empty if there are none, also without an account.
+  virtual StorageResult<std::vector<xmpp::Jid>> load(const xmpp::Jid& account) = 0;
+  // What is in the list already stays. An error (constraint) without the account.
+  virtual StorageResult<void> add(const xmpp::Jid& account, const std::vector<xmpp::Jid>& jids) = 0;
+  // What is not in the list is passed over.
+  virtual StorageResult<void> remove(const xmpp::Jid& account,
+                                     const std::vector<xmpp::Jid>& jids) = 0;
+};
+
 // One transaction. In read() the stores' changing functions must not be called (asserted).
 class Tx {
  public:
@@ -178,6 +192,7 @@ class Tx {
   virtual Accounts& accounts() = 0;
   virtual KeyValue& key_value() = 0;
   virtual Rosters& rosters() = 0;
+  virtual Blocklists& blocklists() = 0;
 };
 
 // What orders operations: the bare JID of an account or a room, a host, "server" for secrets.
