@@ -67,8 +67,8 @@ void register_static_module(std::unique_ptr<ModuleFactory> factory) {
 
 const std::vector<std::string_view>& recommended_modules() noexcept {
   static const std::vector<std::string_view> names = {
-      "disco",  "iq_forward",     "message",      "ping", "presence", "register",
-      "roster", "session_legacy", "subscription", "time", "version"};
+      "blocking", "carbons", "disco",          "iq_forward",   "message", "ping",   "presence",
+      "register", "roster",  "session_legacy", "subscription", "time",    "version"};
   return names;
 }
 
