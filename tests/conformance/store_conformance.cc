@@ -516,5 +516,45 @@ TEST_P(StoreConformance, DataOfAccountsByKey) {
   EXPECT_EQ(put.error().code, StorageErrorCode::constraint);
 }
 
+// Blocked addresses ------------------------------------------------------------------------------
+
+constexpr auto kLoadBlocked = [](Tx& tx, const xmpp::Jid& a) { return tx.blocklists().load(a); };
+constexpr auto kBlock = [](Tx& tx, const xmpp::Jid& a,
+                           const std::vector<xmpp::Jid>& jids) -> StorageResult<bool> {
+  if (auto done = tx.blocklists().add(a, jids); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kUnblock = [](Tx& tx, const xmpp::Jid& a,
+                             const std::vector<xmpp::Jid>& jids) -> StorageResult<bool> {
+  if (auto done = tx.blocklists().remove(a, jids); !done) return xmpp::Err(done.error());
+  return true;
+};
+
+TEST_P(StoreConformance, BlockedAddressesAreKeptInOrder) {
+  using Jids = std::vector<xmpp::Jid>;
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  EXPECT_EQ(read(kLoadBlocked, alice), Jids());
+  write(kBlock, alice, Jids{jid("c@example.org/r"), jid("b.example"), jid("a@example.org")});
+  write(kBlock, alice, Jids{jid("b.example")});  // there already
+  EXPECT_EQ(read(kLoadBlocked, alice),
+            (Jids{jid("a@example.org"), jid("b.example"), jid("c@example.org/r")}));
+  EXPECT_EQ(read(kLoadBlocked, jid("bob@localhost")), Jids());
+  write(kUnblock, alice, Jids{jid("b.example"), jid("z.example")});
+  EXPECT_EQ(read(kLoadBlocked, alice), (Jids{jid("a@example.org"), jid("c@example.org/r")}));
+  remove("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_EQ(read(kLoadBlocked, alice), Jids()) << "they go with the account";
+}
+
+TEST_P(StoreConformance, WithoutAnAccountNobodyIsBlocked) {
+  auto blocked = world_.storage->write_blocking("test", kBlock, jid("nobody@localhost"),
+                                                std::vector<xmpp::Jid>{jid("a@example.org")});
+  ASSERT_FALSE(blocked);
+  EXPECT_EQ(blocked.error().code, StorageErrorCode::constraint);
+  EXPECT_TRUE(read(kLoadBlocked, jid("nobody@localhost")).empty());
+}
+
 }  // namespace
 }  // namespace xmppd::test

@@ -250,7 +250,7 @@ void Workload::check_nothing_left() {
   for (std::size_t i = 0; i < server.worker_count(); ++i) {
     auto& worker = server.worker(i);
     expect_none(worker.link_count(), "links");
-    expect_none(worker.accounts().size(), "accounts in memory");
+    expect_none(worker.accounts().count_used(), "accounts in use");
     expect_none(worker.reactor().mail_depth(), "mails");
   }
 }

@@ -1,5 +1,7 @@
 #include "xmppd/account.h"
 
+#include "core/activation.h"
+#include "core/profile_runtime.h"
 #include "core/worker.h"
 #include "xmppd/session.h"
 
@@ -14,6 +16,10 @@ Session* Account::find_session(std::string_view resource) const noexcept {
     if (session->jid().resource() == resource) return session;
   }
   return nullptr;
+}
+
+bool Account::is_active() const noexcept {
+  return loaded_epoch_ == host_.profile_.account_epoch();
 }
 
 xmpp::Task<void> Account::run(xmpp::Task<void> task) {

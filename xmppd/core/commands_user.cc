@@ -69,7 +69,7 @@ xmpp::Task<void> refresh_hashes(CommandContext& context) {
 struct ForgetAbsence {
   xmpp::Jid jid;
   bool operator()(Worker& worker) const {
-    worker.accounts().forget_absent(jid);
+    worker.activator().forget(jid);
     return true;
   }
 };

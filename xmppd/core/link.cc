@@ -265,7 +265,7 @@ bool Link::handle(xmpp::Event& event) {
                     {kv("user", failed->username), kv("mechanism", failed->mechanism),
                      kv("condition", to_string(failed->condition)), kv("address", address_)});
   } else if (auto* bind = std::get_if<xmpp::BindRequested>(&event)) {
-    on_bind(*bind);
+    tasks_.spawn(this->bind(bind->resource));
   } else if (std::holds_alternative<xmpp::AckRequested>(event)) {
     answer_ack_request();
   } else if (auto* acked = std::get_if<xmpp::Acked>(&event)) {
@@ -310,6 +310,10 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
   }
   session_->receive(std::move(stanza));
   if (sm != nullptr) sm->confirm();
+  if (session_ && !session_->account().is_active()) {
+    // What it says waits for its account to be loaded; so does the rest.
+    pause(worker_->reactor().now() + kCongestionPause);
+  }
 }
 
 void Link::on_nonza(const xmpp::NonzaReceived& nonza) {

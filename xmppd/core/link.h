@@ -89,7 +89,8 @@ class Link final : private xmpp::net::Flushable {
   void on_header(const xmpp::HeaderReceived& header);
   void on_start_tls();
   void on_authenticated(const xmpp::Authenticated& event);
-  void on_bind(const xmpp::BindRequested& event);
+  xmpp::Task<void> bind(std::string resource);
+  void bind_active(const std::string& resource);
   void on_stanza(xmpp::ParsedStanza& parsed);
   void on_nonza(const xmpp::NonzaReceived& nonza);
   void on_unauthenticated_iq(xmpp::Stanza stanza);

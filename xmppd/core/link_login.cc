@@ -85,6 +85,8 @@ void Link::on_authenticated(const xmpp::Authenticated& event) {
   forget_answers();
   auto owner = owner_of(event.jid, server_.worker_count());
   if (owner == worker_->index()) {
+    // While the client asks for its resource.
+    (void)worker_->activator().activate(event.jid, *host_);
     stream_.continue_authenticated(event.jid);
     return;
   }
@@ -104,16 +106,36 @@ void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
     fail({StreamCondition::host_gone, {}});
     return;
   }
+  (void)owner.activator().activate(jid, *host_);
   stream_.continue_authenticated(jid);
   pump();
   // What the engine had decrypted before the move; the socket will not report it again.
   if (tls_ && !is_dead_ && !is_closing_) feed_tls({});
 }
 
-void Link::on_bind(const xmpp::BindRequested& event) {
+// Hooks of the session's own sending want to know the account, too.
+xmpp::Task<void> Link::bind(std::string resource) {
+  auto activating = worker_->activator().activate(stream_.jid(), *host_);
+  auto outcome = co_await activating;
+  switch (outcome) {
+    case ActivationOutcome::ready:
+      bind_active(resource);
+      break;
+    case ActivationOutcome::absent:
+      // Removed since it logged in; told like those that were bound.
+      fail({StreamCondition::not_authorized, "Account deleted"});
+      break;
+    case ActivationOutcome::failed:
+      stream_.refuse_bind(StanzaCondition::resource_constraint);
+      break;
+  }
+  if (!is_closing_) pump();
+}
+
+void Link::bind_active(const std::string& resource) {
   auto& limits = server_.limits();
-  auto jid = stream_.jid().bare().with_resource(event.resource.empty() ? worker_->rng().hex(8)
-                                                                       : event.resource);
+  auto jid =
+      stream_.jid().bare().with_resource(resource.empty() ? worker_->rng().hex(8) : resource);
   if (!jid) {
     stream_.refuse_bind({StanzaCondition::bad_request, std::string(to_string(jid.error()))});
     return;

@@ -67,9 +67,9 @@ void register_static_module(std::unique_ptr<ModuleFactory> factory) {
 
 const std::vector<std::string_view>& recommended_modules() noexcept {
   static const std::vector<std::string_view> names = {
-      "caps",    "contact_info", "csi",      "disco",   "iq_forward", "last",   "message",
-      "offline", "ping",         "presence", "private", "register",   "roster", "session_legacy",
-      "sm",      "subscription", "time",     "vcard",   "version"};
+      "blocking", "caps",           "carbons", "contact_info", "csi",      "disco",   "iq_forward",
+      "last",     "message",        "offline", "ping",         "presence", "private", "register",
+      "roster",   "session_legacy", "sm",      "subscription", "time",     "vcard",   "version"};
   return names;
 }
 

@@ -130,6 +130,18 @@ void* ProfileRuntime::find_service(std::string_view name) const noexcept {
   return nullptr;
 }
 
+// Storage threads may be reading the old list.
+void ProfileRuntime::add_account_loader(std::uint32_t slot, decltype(AccountLoader::load) load) {
+  auto changed = std::make_shared<AccountLoaders>(*account_loaders_);
+  changed->push_back({slot, ++account_epoch_, load});
+  account_loaders_ = std::move(changed);
+}
+void ProfileRuntime::remove_account_loader(std::uint32_t slot) noexcept {
+  auto changed = std::make_shared<AccountLoaders>(*account_loaders_);
+  std::erase_if(*changed, [slot](const AccountLoader& one) { return one.slot == slot; });
+  account_loaders_ = std::move(changed);
+}
+
 void ProfileRuntime::clear_slot(int object_kind, std::uint32_t index) noexcept {
   worker_.for_each_host([&](Host& host) {
     if (&host.profile_ == this && object_kind == 2) host.slots_.erase(index);

@@ -11,6 +11,7 @@
 #include <tuple>
 #include <vector>
 
+#include "core/activation.h"
 #include "core/config.h"
 #include "core/hook_table.h"
 #include "core/iq_table.h"
@@ -51,6 +52,12 @@ class ProfileRuntime {
   [[nodiscard]] const ProfileConfig& config() const noexcept { return config_; }
   [[nodiscard]] HookTable& hooks() noexcept { return hooks_; }
   [[nodiscard]] IqTable& iqs() noexcept { return iqs_; }
+  // What modules want to have in memory of an account. The epoch grows with every such wish: an
+  // account that was loaded at an earlier one is not active.
+  [[nodiscard]] const std::shared_ptr<const AccountLoaders>& account_loaders() const noexcept {
+    return account_loaders_;
+  }
+  [[nodiscard]] std::uint64_t account_epoch() const noexcept { return account_epoch_; }
 
   // Attaches an instance whose options are set. REQUIRES: no dispatch is running.
   void attach(const ModuleInfo& info, std::unique_ptr<Module> module);
@@ -88,6 +95,8 @@ class ProfileRuntime {
   void add_service(std::string_view name, void* service);
   void remove_service(std::string_view name) noexcept;
   [[nodiscard]] void* find_service(std::string_view name) const noexcept;
+  void add_account_loader(std::uint32_t slot, decltype(AccountLoader::load) load);
+  void remove_account_loader(std::uint32_t slot) noexcept;
   std::uint32_t add_slot(int object_kind) { return next_slot_[object_kind]++; }
   void clear_slot(int object_kind, std::uint32_t index) noexcept;
 
@@ -108,6 +117,8 @@ class ProfileRuntime {
   std::vector<std::string> preauth_iq_;
   std::vector<NonzaHandler> nonzas_;
   std::vector<std::pair<std::string, void*>> services_;
+  std::shared_ptr<const AccountLoaders> account_loaders_ = std::make_shared<AccountLoaders>();
+  std::uint64_t account_epoch_ = 1;
   std::uint64_t next_id_ = 1;
   std::uint32_t next_slot_[3] = {};
   std::vector<Instance> instances_;

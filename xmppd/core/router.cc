@@ -135,61 +135,13 @@ void Router::to_host(Stanza stanza, Host& host) {
 
 void Router::deliver_here(Stanza stanza, Host& host) {
   Account* account = worker_.accounts().find(stanza.to());
-  if (account == nullptr || account->is_loading_) {
-    activate(std::move(stanza), host);
-  } else {
-    to_account(std::move(stanza), *account);
-  }
-}
-
-void Router::activate(Stanza stanza, Host& host) {
-  const auto jid = stanza.to().bare();
-  if (worker_.accounts().is_known_absent(jid, worker_.reactor().now())) {
-    // RFC 6121 8.5.1: no such user.
-    if (!stanza.is_presence()) bounce(stanza, StanzaCondition::service_unavailable);
+  if (account == nullptr || !account->is_active()) {
+    worker_.activator().hold(std::move(stanza), host);
     return;
   }
-  Account& account = worker_.accounts().get_or_make(jid, host);
-  if (account.waiting_.size() >= kActivationBacklog) {
-    bounce(stanza, StanzaCondition::resource_constraint);
-    return;
-  }
-  // Whether it is stored will be known only then.
-  if (auto ticket = account.hold(stanza); ticket.is_held()) {
-    account.waiting_tickets_.push_back(std::move(ticket));
-  }
-  account.waiting_.push_back(std::move(stanza));
-  if (account.is_loading_) return;
-  account.is_loading_ = true;
-  worker_.server().storage().read_then(
-      worker_.reactor(), jid,
-      [this, jid](const StorageResult<bool>& outcome) {
-        activated(jid, outcome && *outcome, !outcome);
-      },
-      [](Tx& tx, xmpp::Jid who) { return tx.accounts().exists(who); }, jid);
-}
-
-void Router::activated(const xmpp::Jid& jid, bool exists, bool failed) {
-  Account* account = worker_.accounts().find(jid);
-  if (account == nullptr) return;
-  account->is_loading_ = false;
-  auto waiting = std::move(account->waiting_);
-  account->waiting_.clear();
-  // Settled when all of them have been handled.
-  const auto tickets = std::exchange(account->waiting_tickets_, {});
-  // A session may have been bound meanwhile; then the account exists whatever the database said.
-  if (!account->sessions_.empty()) exists = true;
-  for (Stanza& stanza : waiting) {
-    if (exists) {
-      to_account(std::move(stanza), *account);
-    } else if (failed) {
-      bounce(stanza, StanzaCondition::internal_server_error);
-    } else if (!stanza.is_presence()) {
-      bounce(stanza, StanzaCondition::service_unavailable);
-    }
-  }
-  if (!exists && !failed) worker_.accounts().note_absent(jid, worker_.reactor().now());
-  worker_.accounts().drop_if_idle(*account);
+  to_account(std::move(stanza), *account);
+  // At the end of the turn: a hook may have sent this stanza.
+  if (account->sessions_.empty()) worker_.drop_later(account->jid_);
 }
 
 void Router::deliver_again(Stanza stanza, Account& account) {

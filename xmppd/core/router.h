@@ -45,8 +45,6 @@ class Router {
  private:
   void to_host(xmpp::Stanza stanza, Host& host);
   void to_account(xmpp::Stanza stanza, Account& account, Stage from = Stage::validate);
-  void activate(xmpp::Stanza stanza, Host& host);
-  void activated(const xmpp::Jid& jid, bool exists, bool failed);
 
   Worker& worker_;
 };

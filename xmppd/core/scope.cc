@@ -78,6 +78,13 @@ std::uint32_t Scope::add_slot(int object_kind) {
   return index;
 }
 
+std::uint32_t Scope::add_account_state(LoadState load) {
+  const auto slot = add_slot(1);
+  runtime_.add_account_loader(slot, load);
+  undo_.push_back([this, slot] { runtime_.remove_account_loader(slot); });
+  return slot;
+}
+
 void Scope::add_service(std::string_view name, void* service) {
   runtime_.add_service(name, service);
   undo_.push_back([this, name] { runtime_.remove_service(name); });

@@ -25,6 +25,10 @@ ConnectionInfo Session::connection() const {
 }
 
 void Session::receive(Stanza stanza) {
+  if (!account_.is_active()) {
+    account_.host_.worker_.activator().hold_sent(*this, std::move(stanza));
+    return;
+  }
   auto& router = account_.host_.worker_.router();
   FromSession hook(stanza, *this);
   switch (account_.host_.profile_.hooks().fire(hook)) {

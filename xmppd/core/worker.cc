@@ -18,6 +18,7 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
       reactor_(*poller_, environment.clock()),
       outboxes_(server.worker_count()),
       router_(*this),
+      activator_(*this),
       plain_buffer_(kBufferBytes) {
   reactor_.at_end_of_turn([this] { end_of_turn(); });
 }
@@ -59,6 +60,7 @@ void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& err
   if (Account* live = accounts_.find(account)) {
     for (auto& session : live->detached_) session->end_soon();
   }
+  activator_.forget(account);
 }
 
 void Worker::drop_links() {
@@ -149,6 +151,7 @@ void Worker::end_of_turn() {
     if (Account* account = accounts_.find(jid)) accounts_.drop_if_idle(*account);
   }
   tickets_.publish();
+  accounts_.trim(server_.limits().cached_accounts);
   for (std::size_t to = 0; to < outboxes_.size(); ++to) {
     outboxes_[to].publish([&](auto* newest, auto* oldest, std::size_t count) {
       server_.worker(to).reactor().post_chain(newest, oldest, count);

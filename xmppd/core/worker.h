@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "core/account_table.h"
+#include "core/activation.h"
 #include "core/address_table.h"
 #include "core/config.h"
 #include "core/environment.h"
@@ -57,6 +58,7 @@ class Worker {
   [[nodiscard]] xmpp::net::Reactor& reactor() noexcept { return reactor_; }
   [[nodiscard]] xmpp::Rng& rng() noexcept { return *rng_; }
   [[nodiscard]] AccountTable& accounts() noexcept { return accounts_; }
+  [[nodiscard]] Activator& activator() noexcept { return activator_; }
   [[nodiscard]] Router& router() noexcept { return router_; }
   [[nodiscard]] TicketOffice& tickets() noexcept { return tickets_; }
   // Mail for another worker, published at the end of this turn.
@@ -91,7 +93,8 @@ class Worker {
   // Drops the account at the end of this turn if nothing needs it any more.
   void drop_later(const xmpp::Jid& account) { maybe_idle_.push_back(account); }
   [[nodiscard]] std::size_t link_count() const noexcept { return links_.size(); }
-  // Ends every link that was authenticated as this account, bound or not: the account has gone.
+  // The account has gone: ends every link that was authenticated as it, bound or not, and forgets
+  // what is remembered of it.
   void end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error);
   template <typename F>
   void for_each_link(F&& visit) {
@@ -138,6 +141,7 @@ class Worker {
   xmpp::net::Reactor reactor_;
   std::vector<xmpp::net::Outbox> outboxes_;  // by destination
   Router router_;
+  Activator activator_;
   std::vector<char> plain_buffer_;
   std::map<std::string, std::unique_ptr<ProfileRuntime>, std::less<>> profiles_;
   std::unordered_map<std::string, std::unique_ptr<Host>, xmpp::KeyedHash, std::equal_to<>> hosts_;

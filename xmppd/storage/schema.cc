@@ -128,6 +128,15 @@ CREATE TABLE sm_stanzas (
   FOREIGN KEY (id) REFERENCES sm_sessions (id) ON DELETE CASCADE
 ) WITHOUT ROWID;
 )"},
+    Migration{6, "blocked addresses", R"(
+CREATE TABLE blocked (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  jid TEXT NOT NULL,
+  PRIMARY KEY (host, username, jid),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
 };
 
 }  // namespace

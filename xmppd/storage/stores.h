@@ -94,6 +94,17 @@ class SqlSmQueues final : public SmQueues {
   Session& session_;
 };
 
+class SqlBlocklists final : public Blocklists {
+ public:
+  explicit SqlBlocklists(Session& session) : session_(session) {}
+  StorageResult<std::vector<xmpp::Jid>> load(const xmpp::Jid& account) override;
+  StorageResult<void> add(const xmpp::Jid& account, const std::vector<xmpp::Jid>& jids) override;
+  StorageResult<void> remove(const xmpp::Jid& account, const std::vector<xmpp::Jid>& jids) override;
+
+ private:
+  Session& session_;
+};
+
 class SqlTx final : public Tx {
  public:
   explicit SqlTx(Session& session)
@@ -102,13 +113,15 @@ class SqlTx final : public Tx {
         rosters_(session),
         offline_(session),
         account_data_(session),
-        sm_queues_(session) {}
+        sm_queues_(session),
+        blocklists_(session) {}
   Accounts& accounts() override { return accounts_; }
   KeyValue& key_value() override { return key_value_; }
   Rosters& rosters() override { return rosters_; }
   OfflineMessages& offline() override { return offline_; }
   AccountData& account_data() override { return account_data_; }
   SmQueues& sm_queues() override { return sm_queues_; }
+  Blocklists& blocklists() override { return blocklists_; }
 
  private:
   SqlAccounts accounts_;
@@ -117,6 +130,7 @@ class SqlTx final : public Tx {
   SqlOfflineMessages offline_;
   SqlAccountData account_data_;
   SqlSmQueues sm_queues_;
+  SqlBlocklists blocklists_;
 };
 
 }  // namespace xmppd::sql

@@ -4,6 +4,7 @@
 #include "support/generate.h"
 #include "xmpp/xep/bind.h"
 #include "xmpp/xep/caps.h"
+#include "xmpp/xep/blocking.h"
 #include "xmpp/xep/delay.h"
 #include "xmpp/xep/disco.h"
 #include "xmpp/xep/last.h"
@@ -54,6 +55,9 @@ TEST(RoundTripTest, EveryPayload) {
   expect_round_trip<xep::DiscoInfo>();
   expect_round_trip<xep::DiscoItems>();
   expect_round_trip<xep::Roster>();
+  expect_round_trip<xep::BlockList>();
+  expect_round_trip<xep::Block>();
+  expect_round_trip<xep::Unblock>();
   expect_round_trip<xep::SoftwareVersion>();
   expect_round_trip<xep::EntityTime>();
   expect_round_trip<xep::Delay>();

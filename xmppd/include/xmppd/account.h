@@ -4,11 +4,13 @@
 // link lives or it is detached. (2) sessions() is sorted by the order of binding.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <vector>
 
+#include "xmpp/base/intrusive_list.h"
 #include "xmpp/base/task.h"
 #include "xmpp/core/jid.h"
 #include "xmpp/core/stanza.h"
@@ -21,8 +23,9 @@ namespace xmppd {
 class Host;
 class Session;
 class Worker;
+struct Activation;
 
-class XMPPD_API Account {
+class XMPPD_API Account : private xmpp::ListHook<> {
  public:
   Account(Host& host, xmpp::Jid jid);
   ~Account();
@@ -51,6 +54,9 @@ class XMPPD_API Account {
 
  private:
   friend class AccountTable;
+  friend class Activator;
+  template <typename T, typename Tag>
+  friend class xmpp::IntrusiveList;
   friend class Link;
   friend class Router;
   friend class Session;
@@ -59,8 +65,10 @@ class XMPPD_API Account {
   friend class ProfileRuntime;
   // Nothing refers to it any more. (Modules' data alone does not keep an account in memory.)
   [[nodiscard]] bool is_idle() const noexcept {
-    return sessions_.empty() && !is_loading_ && waiting_.empty() && tasks_.size() == 0;
+    return sessions_.empty() && activation_ == nullptr && tasks_.size() == 0;
   }
+  // Are all states that modules declared in memory?
+  [[nodiscard]] bool is_active() const noexcept;
 
   // Lets go of the account after the task.
   xmpp::Task<void> run(xmpp::Task<void> task);
@@ -70,10 +78,10 @@ class XMPPD_API Account {
   std::vector<Session*> sessions_;
   std::vector<std::unique_ptr<Session>> detached_;  // those of sessions_ without a link
   SlotBag slots_;
-  bool is_loading_ = false;            // existence is being looked up; stanzas wait
-  std::vector<xmpp::Stanza> waiting_;  // bounded by kActivationBacklog
-  std::vector<Ticket> waiting_tickets_;
-  xmpp::TaskOwner tasks_;  // last member: tasks go before what they use
+  std::unique_ptr<Activation> activation_;  // set while it is loaded: stanzas wait
+  std::uint64_t loaded_epoch_ = 0;          // what is loaded; 0: not even existence
+  bool is_outdated_ = false;                // was removed: not kept when nothing needs it any more
+  xmpp::TaskOwner tasks_;                   // last member: tasks go before what they use
 };
 
 }  // namespace xmppd

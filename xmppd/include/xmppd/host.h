@@ -65,6 +65,7 @@ class XMPPD_API Host {
 
  private:
   friend class Account;
+  friend class Activator;
   friend class Link;
   friend class ProfileRuntime;
   friend class Router;

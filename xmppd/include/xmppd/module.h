@@ -180,6 +180,26 @@ class XMPPD_API Scope {
   [[nodiscard]] AccountSlot<T> account_slot() {
     return AccountSlot<T>(add_slot(1));
   }
+  // What this module must know of an account before any hook runs for it, login included: `load`
+  // reads it from storage, in one transaction with what other modules want. After that
+  // `account[state]` is in memory for as long as the account is; changes are the module's to store.
+  //
+  //   state_ = scope.account_state<Blocklist>(
+  //       [](Tx& tx, const xmpp::Jid& account) { return tx.blocklists().load(account); });
+  //
+  // `load`: StorageResult<T>(Tx&, const xmpp::Jid&); it captures nothing and runs on a storage
+  // thread.
+  template <typename T, typename F>
+  [[nodiscard]] AccountState<T> account_state(F /*load*/) {
+    static_assert(Captureless<F>, "the function captures nothing: it runs on a storage thread");
+    static_assert(Sendable<T>, "what is loaded comes from a storage thread");
+    return AccountState<T>(
+        add_account_state([](Tx& tx, const xmpp::Jid& account) -> StorageResult<SlotValue> {
+          auto loaded = F{}(tx, account);
+          if (!loaded) return xmpp::Err(loaded.error());
+          return make_slot_value<T>(std::move(*loaded));
+        }));
+  }
   template <typename T>
   [[nodiscard]] HostSlot<T> host_slot() {
     return HostSlot<T>(add_slot(2));
@@ -205,6 +225,7 @@ class XMPPD_API Scope {
 
  private:
   friend class ProfileRuntime;
+  using LoadState = StorageResult<SlotValue> (*)(Tx& tx, const xmpp::Jid& account);
   static xmpp::xml::Element payload_of(const IqCall& call);
   static IqReply malformed(const xmpp::xml::DecodeError& error);
   static xmpp::Task<IqReply> fail_later(IqReply reply);
@@ -212,6 +233,7 @@ class XMPPD_API Scope {
                 void (*destroy)(void*));
   void add_iq(detail::IqHandler handler);
   [[nodiscard]] std::uint32_t add_slot(int object_kind);
+  [[nodiscard]] std::uint32_t add_account_state(LoadState load);
   void add_service(std::string_view name, void* service);
   [[nodiscard]] void* get_service(std::string_view name);
 

@@ -6,6 +6,9 @@
 //
 // A value is destroyed with its object or with the module's Scope, whichever goes first.
 //
+// An AccountState is a slot on an account that is filled from storage before any hook runs for the
+// account; see Scope::account_state().
+//
 // Thread-safety: the owner's worker. Invariant: a slot's index belongs to one (profile, worker) and
 // is not reused while any object may hold a value for it.
 #pragma once
@@ -38,13 +41,25 @@ using AccountSlot = Slot<Account, T>;
 template <typename T>
 using HostSlot = Slot<Host, T>;
 
+// See Scope::account_state(). `account[state]` is what was loaded, and the module's to change; a
+// default T while a module that was loaded just now waits for it.
+template <typename T>
+using AccountState = AccountSlot<T>;
+
+// A value of a type that only its module knows.
+using SlotValue = std::unique_ptr<void, void (*)(void*)>;
+template <typename T>
+[[nodiscard]] SlotValue make_slot_value(T value) {
+  return {new T(std::move(value)), [](void* data) { delete static_cast<T*>(data); }};
+}
+
 // The values on one object. Costs one pointer until a value is made.
 class SlotBag {
  public:
   template <typename T>
   [[nodiscard]] T& get(std::uint32_t index) {
     Value& value = at(index);
-    if (!value) value = Value(new T(), [](void* data) { delete static_cast<T*>(data); });
+    if (!value) value = make_slot_value(T());
     return *static_cast<T*>(value.get());
   }
   template <typename T>
@@ -52,12 +67,13 @@ class SlotBag {
     if (!values_ || index >= values_->size()) return nullptr;
     return static_cast<T*>((*values_)[index].get());
   }
+  void put(std::uint32_t index, SlotValue value) { at(index) = std::move(value); }
   void erase(std::uint32_t index) noexcept {
     if (values_ && index < values_->size()) (*values_)[index] = Value(nullptr, [](void*) {});
   }
 
  private:
-  using Value = std::unique_ptr<void, void (*)(void*)>;
+  using Value = SlotValue;
   Value& at(std::uint32_t index) {
     if (!values_) values_ = std::make_unique<std::vector<Value>>();
     while (values_->size() <= index) values_->emplace_back(nullptr, [](void*) {});

@@ -268,6 +268,20 @@ class SmQueues {
   virtual StorageResult<std::vector<SmStored>> load() = 0;
 };
 
+// Addresses that accounts want nothing to do with (XEP-0191); they go with their account. REQUIRES
+// of every account: bare, with a localpart.
+class Blocklists {
+ public:
+  virtual ~Blocklists() = default;
+  // In order of their bytes. Empty if there are none, also without an account.
+  virtual StorageResult<std::vector<xmpp::Jid>> load(const xmpp::Jid& account) = 0;
+  // What is in the list already stays. An error (constraint) without the account.
+  virtual StorageResult<void> add(const xmpp::Jid& account, const std::vector<xmpp::Jid>& jids) = 0;
+  // What is not in the list is passed over.
+  virtual StorageResult<void> remove(const xmpp::Jid& account,
+                                     const std::vector<xmpp::Jid>& jids) = 0;
+};
+
 // One transaction. In read() the stores' changing functions must not be called (asserted).
 class Tx {
  public:
@@ -278,6 +292,7 @@ class Tx {
   virtual OfflineMessages& offline() = 0;
   virtual AccountData& account_data() = 0;
   virtual SmQueues& sm_queues() = 0;
+  virtual Blocklists& blocklists() = 0;
 };
 
 // What orders operations: the bare JID of an account or a room, a host, "server" for secrets.

@@ -39,13 +39,18 @@ inline constexpr sv chat_states = "http://jabber.org/protocol/chatstates";  // X
 inline constexpr sv version = "jabber:iq:version";                          // XEP-0092
 inline constexpr sv caps = "http://jabber.org/protocol/caps";               // XEP-0115
 inline constexpr sv server_info = "http://jabber.org/network/serverinfo";   // XEP-0157
-inline constexpr sv sm = "urn:xmpp:sm:3";                                   // XEP-0198
-inline constexpr sv ping = "urn:xmpp:ping";                                 // XEP-0199
-inline constexpr sv time = "urn:xmpp:time";                                 // XEP-0202
-inline constexpr sv delay = "urn:xmpp:delay";                               // XEP-0203
-inline constexpr sv hints = "urn:xmpp:hints";                               // XEP-0334
-inline constexpr sv csi = "urn:xmpp:csi:0";                                 // XEP-0352
-inline constexpr sv sasl_channel_binding = "urn:xmpp:sasl-cb:0";            // XEP-0440
-inline constexpr sv stream_limits = "urn:xmpp:stream-limits:0";             // XEP-0478
+inline constexpr sv blocking = "urn:xmpp:blocking";                         // XEP-0191
+inline constexpr sv blocking_errors = "urn:xmpp:blocking:errors";
+inline constexpr sv sm = "urn:xmpp:sm:3";            // XEP-0198
+inline constexpr sv ping = "urn:xmpp:ping";          // XEP-0199
+inline constexpr sv time = "urn:xmpp:time";          // XEP-0202
+inline constexpr sv delay = "urn:xmpp:delay";        // XEP-0203
+inline constexpr sv carbons = "urn:xmpp:carbons:2";  // XEP-0280
+inline constexpr sv carbons_rules = "urn:xmpp:carbons:rules:0";
+inline constexpr sv forward = "urn:xmpp:forward:0";               // XEP-0297
+inline constexpr sv hints = "urn:xmpp:hints";                     // XEP-0334
+inline constexpr sv csi = "urn:xmpp:csi:0";                       // XEP-0352
+inline constexpr sv sasl_channel_binding = "urn:xmpp:sasl-cb:0";  // XEP-0440
+inline constexpr sv stream_limits = "urn:xmpp:stream-limits:0";   // XEP-0478
 
 }  // namespace xmpp::ns
