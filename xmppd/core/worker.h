@@ -32,6 +32,7 @@ namespace xmppd {
 class Link;
 class Server;
 struct Entrance;
+struct RosterRecord;
 
 class Worker {
  public:
@@ -89,6 +90,9 @@ class Worker {
   [[nodiscard]] std::size_t link_count() const noexcept { return links_.size(); }
   // Ends every link that was authenticated as this account, bound or not: the account has gone.
   void end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error);
+  // The same for an account that was removed from storage, after the hook Removed.
+  void end_account(const xmpp::Jid& jid, const RosterRecord& roster,
+                   const xmpp::StreamError& error);
   template <typename F>
   void for_each_link(F&& visit) {
     for (std::size_t i = 0; i < links_.size(); ++i) visit(*links_[i]);

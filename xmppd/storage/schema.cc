@@ -75,6 +75,15 @@ CREATE TABLE roster_versions (
   FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
 ) WITHOUT ROWID;
 )"},
+    Migration{3, "last presences", R"(
+CREATE TABLE last_presences (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  presence BLOB NOT NULL,
+  PRIMARY KEY (host, username),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
 };
 
 }  // namespace
