@@ -328,6 +328,26 @@ TEST_P(StoreConformance, ARosterIsKept) {
   EXPECT_EQ(read(kLoadRoster, alice).contacts[1], full);
 }
 
+TEST_P(StoreConformance, TheLastPresenceIsKept) {
+  const auto put = [](Tx& tx, const xmpp::Jid& a, const std::string& text) -> StorageResult<bool> {
+    if (auto done = tx.rosters().put_last_presence(a, text); !done) return xmpp::Err(done.error());
+    return true;
+  };
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_EQ(read(kLoadRoster, alice).last_presence, "");
+  write(put, alice, std::string("<presence/>"));
+  write(put, alice, std::string("<presence id='2'/>"));
+  EXPECT_EQ(read(kLoadRoster, alice).last_presence, "<presence id='2'/>");
+  remove("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_EQ(read(kLoadRoster, alice).last_presence, "");
+  auto refused = world_.storage->write_blocking("test", put, jid("nobody@localhost"),
+                                                std::string("<presence/>"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StorageErrorCode::constraint);
+}
+
 TEST_P(StoreConformance, AnEmptyContactIsRemoved) {
   const auto alice = jid("alice@localhost");
   create(account("alice@localhost"));

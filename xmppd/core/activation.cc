@@ -36,8 +36,7 @@ bool has_place(const Activation& activation, const Jid& sender) {
 
 void Activator::hold(Stanza stanza, Host& host) {
   if (worker_.accounts().is_known_absent(stanza.to(), worker_.reactor().now())) {
-    // RFC 6121 8.5.1: no such user.
-    refuse({std::move(stanza), false, {}}, StanzaCondition::service_unavailable);
+    worker_.router().answer_for_nobody(stanza);
     return;
   }
   Account& account = worker_.accounts().get_or_make(stanza.to(), host);
@@ -178,7 +177,9 @@ void Activator::finish(Account& account, bool exists) {
   const Jid jid = account.jid_;
   auto waiting = std::exchange(account.activation_->waiting, {});
   for (auto& one : waiting) {
-    if (!exists) {
+    if (!exists && !one.is_sent) {
+      worker_.router().answer_for_nobody(one.stanza);
+    } else if (!exists) {
       refuse(one, StanzaCondition::service_unavailable);
     } else if (!one.is_sent) {
       worker_.router().deliver_here(std::move(one.stanza), account.host_);

@@ -41,6 +41,13 @@ void Host::end_sessions(const xmpp::Jid& account, xmpp::StreamError error) {
   owner.call([&owner, account, error = std::move(error)] { owner.end_links_of(account, error); });
 }
 
+void Host::end_account(const xmpp::Jid& account, RosterRecord roster, xmpp::StreamError error) {
+  auto& owner = worker_.server().worker(owner_of(account, worker_.server().worker_count()));
+  owner.call([&owner, account, roster = std::move(roster), error = std::move(error)] {
+    owner.end_account(account, roster, error);
+  });
+}
+
 std::string_view server_version() noexcept {
   return XMPPD_VERSION;
 }

@@ -115,6 +115,26 @@ void Router::bounce(const Stanza& stanza, const xmpp::StanzaError& error) {
   route(xmpp::make_error(stanza, error));
 }
 
+void Router::tell_removed(Account& account, const RosterRecord& roster) {
+  Removed hook{account, roster};
+  (void)account.host_.profile_.hooks().fire(hook);
+}
+
+void Router::answer_for_nobody(const Stanza& stanza) {
+  if (stanza.is_presence()) {
+    if (stanza.type() != StanzaType::probe || !stanza.from()) return;
+    // RFC 6121 4.3.2: whoever asks believes in a permission that nobody can have given.
+    Stanza answer = Stanza::presence(StanzaType::unsubscribed, stanza.from().bare());
+    answer.envelope().from = stanza.to().bare();
+    answer.envelope().id = stanza.id();
+    route(std::move(answer));
+    return;
+  }
+  // As for a user who is away (8.5.4), who must not be told from nobody.
+  if (stanza.type() == StanzaType::headline && stanza.to().is_bare()) return;
+  bounce(stanza, StanzaCondition::service_unavailable);
+}
+
 void Router::to_host(Stanza stanza, Host& host) {
   ToHost hook(stanza, host);
   switch (host.profile_.hooks().fire(hook)) {

@@ -16,6 +16,7 @@ class Account;
 class Host;
 class Session;
 class Worker;
+struct RosterRecord;
 
 class Router {
  public:
@@ -41,6 +42,11 @@ class Router {
   // The worker that owns `to` if its mail waits above the limit: the feeding link shall pause until
   // it no longer is_congested(). nullptr: go on.
   [[nodiscard]] const Worker* find_congested(const xmpp::Jid& to) const noexcept;
+
+  // Fires the hook Removed.
+  void tell_removed(Account& account, const RosterRecord& roster);
+  // Answers a stanza to an account that does not exist (RFC 6121 8.5.1).
+  void answer_for_nobody(const xmpp::Stanza& stanza);
 
  private:
   void to_host(xmpp::Stanza stanza, Host& host);

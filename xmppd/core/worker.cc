@@ -63,6 +63,15 @@ void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& err
   activator_.forget(account);
 }
 
+void Worker::end_account(const xmpp::Jid& jid, const RosterRecord& roster,
+                         const xmpp::StreamError& error) {
+  if (Host* host = find_host(jid.domain())) {
+    router_.tell_removed(accounts_.get_or_make(jid, *host), roster);
+    drop_later(jid);
+  }
+  end_links_of(jid, error);
+}
+
 void Worker::drop_links() {
   while (!links_.empty()) links_.back()->drop();
   buried_.clear();

@@ -36,6 +36,7 @@ namespace xmppd {
 class Link;
 class Server;
 struct Entrance;
+struct RosterRecord;
 
 class Worker {
  public:
@@ -96,6 +97,9 @@ class Worker {
   // The account has gone: ends every link that was authenticated as it, bound or not, and forgets
   // what is remembered of it.
   void end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error);
+  // The same for an account that was removed from storage, after the hook Removed.
+  void end_account(const xmpp::Jid& jid, const RosterRecord& roster,
+                   const xmpp::StreamError& error);
   template <typename F>
   void for_each_link(F&& visit) {
     for (std::size_t i = 0; i < links_.size(); ++i) visit(*links_[i]);

@@ -176,10 +176,11 @@ class Registration final : public Module {
     if (query.remove) {
       auto removing = scope_->storage().write(
           scope_->reactor(), account,
-          [](Tx& tx, const Jid& who) { return tx.accounts().remove(who); }, account);
+          [](Tx& tx, const Jid& who) { return remove_account(tx, who); }, account);
       auto removed = co_await removing;
       if (!removed) co_return storage_failed(removed.error());
-      call.host.end_sessions(account, {xmpp::StreamCondition::not_authorized, "Account removed"});
+      call.host.end_account(account, std::move(*removed).value_or(RosterRecord()),
+                            {xmpp::StreamCondition::not_authorized, "Account removed"});
       co_return IqReply::ok();
     }
     if (!take_form(query) || !query.username || !query.password ||

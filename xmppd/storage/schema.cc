@@ -137,6 +137,15 @@ CREATE TABLE blocked (
   FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
 ) WITHOUT ROWID;
 )"},
+    Migration{7, "last presences", R"(
+CREATE TABLE last_presences (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  presence BLOB NOT NULL,
+  PRIMARY KEY (host, username),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
 };
 
 }  // namespace

@@ -47,6 +47,8 @@ class SqlRosters final : public Rosters {
   StorageResult<RosterRecord> load(const xmpp::Jid& account) override;
   StorageResult<void> put(const xmpp::Jid& account, const RosterContact& contact) override;
   StorageResult<std::uint64_t> raise_version(const xmpp::Jid& account) override;
+  StorageResult<void> put_last_presence(const xmpp::Jid& account,
+                                        std::string_view presence) override;
 
  private:
   [[nodiscard]] std::uint64_t version_of(const xmpp::Jid& account);

@@ -20,7 +20,7 @@
 //   | bare: message headline           | all such sessions            | drop                 |
 //   | bare: message groupchat          | error                        | error                |
 //   | bare: message error              | drop                         | drop                 |
-//   | bare: presence, unavailable      | every available session      | drop                 |
+//   | bare: presence, its errors       | every available session      | drop                 |
 //   | bare: iq                         | answered for the account     | same; no user: error |
 //   | full, session connected          | it, whatever its presence    | -                    |
 //   | full, no match: chat             | as bare                      | as bare              |
@@ -46,6 +46,7 @@ namespace xmppd {
 class Account;
 class Host;
 class Session;
+struct RosterRecord;
 
 enum class Stage : std::uint8_t { validate, filter, rewrite, archive, copy, deliver, fallback };
 [[nodiscard]] constexpr std::string_view to_string(Stage stage) noexcept {
@@ -184,6 +185,14 @@ struct Unavailable {
   Session& session;
 };
 
+// An account was removed from storage; `roster` is what it had. Fired on its owner, before its
+// sessions are ended. Verdicts mean nothing.
+struct Removed {
+  static constexpr std::string_view kName = "Removed";
+  Account& account;
+  const RosterRecord& roster;
+};
+
 // All of them, for tables: XMPPD_FOR_EACH_HOOK(macro).
 #define XMPPD_FOR_EACH_HOOK(X) \
   X(FromSession)               \
@@ -198,7 +207,8 @@ struct Unavailable {
   X(SmRequested)               \
   X(Detached)                  \
   X(Resumed)                   \
-  X(Redelivering)
+  X(Redelivering)              \
+  X(Removed)
 
 enum class HookId : std::uint8_t {
 #define XMPPD_HOOK_ID(name) name,

@@ -20,6 +20,7 @@ namespace xmppd {
 
 class Worker;
 class ProfileRuntime;
+struct RosterRecord;
 
 // Of xmppd, e.g. "0.1.0".
 [[nodiscard]] XMPPD_API std::string_view server_version() noexcept;
@@ -54,6 +55,9 @@ class XMPPD_API Host {
 
   // Ends all sessions of an account of this host, on its owner.
   void end_sessions(const xmpp::Jid& account, xmpp::StreamError error);
+  // The same for an account that was removed from storage (remove_account()), after the hook
+  // Removed.
+  void end_account(const xmpp::Jid& account, RosterRecord roster, xmpp::StreamError error);
 
   // Sends a stanza in the name of this host or of one of its accounts; `from` must be set.
   void send(xmpp::Stanza stanza);

@@ -155,6 +155,7 @@ struct RosterContact {
 struct RosterRecord {
   std::uint64_t version = 0;
   std::vector<RosterContact> contacts;  // in order of their addresses' bytes
+  std::string last_presence;            // see Rosters::put_last_presence()
 };
 
 // Rosters of accounts; they go with their account. REQUIRES of every account: bare, with a
@@ -169,6 +170,10 @@ class Rosters {
   // Raises the version by at least one and returns it; never one that an account of that name had
   // before, also if it was removed and made again since. An error (constraint) without the account.
   virtual StorageResult<std::uint64_t> raise_version(const xmpp::Jid& account) = 0;
+  // Keeps the unavailable presence that the account left with, as XML. An error (constraint)
+  // without the account.
+  virtual StorageResult<void> put_last_presence(const xmpp::Jid& account,
+                                                std::string_view presence) = 0;
 };
 
 // A message that waits for its recipient.
@@ -294,6 +299,18 @@ class Tx {
   virtual SmQueues& sm_queues() = 0;
   virtual Blocklists& blocklists() = 0;
 };
+
+// Removes an account with everything that is kept of it. What its contacts have to be told of
+// (Host::end_account()), or nullopt: there is none.
+[[nodiscard]] inline StorageResult<std::optional<RosterRecord>> remove_account(
+    Tx& tx, const xmpp::Jid& jid) {
+  auto roster = tx.rosters().load(jid);
+  if (!roster) return xmpp::Err(roster.error());
+  auto removed = tx.accounts().remove(jid);
+  if (!removed) return xmpp::Err(removed.error());
+  if (!*removed) return std::optional<RosterRecord>();
+  return std::optional(std::move(*roster));
+}
 
 // What orders operations: the bare JID of an account or a room, a host, "server" for secrets.
 class StorageKey {
