@@ -1,10 +1,14 @@
 // Host: a served domain, as one worker sees it.
 //
+// A host that is removed keeps its object until the worker ends: requests that are under way may
+// still refer to it.
+//
 // Thread-safety: its worker only (each worker has its own Host object for every domain).
 #pragma once
 
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,6 +22,7 @@
 namespace xmppd {
 
 class Worker;
+class HostFacts;
 class ProfileRuntime;
 
 // Of xmppd, e.g. "0.1.0".
@@ -49,8 +54,8 @@ class XMPPD_API Host {
   // PBKDF2 rounds for the keys of new passwords ([profile.X.auth] scram_iterations).
   [[nodiscard]] std::uint32_t scram_iterations() const noexcept;
 
-  // Ends all sessions of an account of this host, on its owner.
-  void end_sessions(const xmpp::Jid& account, xmpp::StreamError error);
+  // Ends all sessions of an account of this host, on its owner, but that of the full JID `except`.
+  void end_sessions(const xmpp::Jid& account, xmpp::StreamError error, xmpp::Jid except = {});
 
   // Sends a stanza in the name of this host or of one of its accounts; `from` must be set.
   void send(xmpp::Stanza stanza);
@@ -66,10 +71,12 @@ class XMPPD_API Host {
   friend class ProfileRuntime;
   friend class Router;
   friend class Session;
+  friend class Worker;
   Worker& worker_;
   ProfileRuntime& profile_;
   xmpp::Jid jid_;
   std::vector<xmpp::Jid> admins_;
+  std::shared_ptr<HostFacts> facts_;
   SlotBag slots_;
 };
 
