@@ -42,20 +42,6 @@ ResultTask stop_server(CommandContext& context, CommandArguments) {
   co_return CommandValue(Object{{"text", "stopping"}});
 }
 
-ResultTask list_hosts(CommandContext& context, CommandArguments) {
-  List rows;
-  for (const auto& host : context.server.config().hosts) {
-    List admins;
-    for (const auto& admin : host.admins) admins.emplace_back(admin.str());
-    rows.push_back(Object{{"host", host.name},
-                          {"profile", host.profile},
-                          {"certificate", host.certificate.empty() ? std::string("self-signed")
-                                                                   : host.certificate.string()},
-                          {"admins", std::move(admins)}});
-  }
-  co_return CommandValue(std::move(rows));
-}
-
 CommandResult modules_of(Server& server) {
   List rows;
   try {
@@ -110,8 +96,7 @@ ResultTask list_hooks(CommandContext& context, CommandArguments arguments) {
     if (known_name == name) hook = &id;
   }
   if (hook == nullptr) {
-    co_return xmpp::Err(
-        CommandError{"not-found", "no such hook; did you mean " + nearest_name(name, known) + "?"});
+    co_return xmpp::Err(CommandError{"not-found", "no such hook" + did_you_mean(name, known)});
   }
   // All workers have the same chains.
   CollectChain question{*hook};
@@ -130,8 +115,6 @@ constexpr std::array kHookArguments = {
     ArgumentInfo{.name = "hook", .help = "Type of hook, e.g. ToAccount"}};
 
 constexpr std::array kCommands = {
-    Command{{.group = "host", .name = "list", .help = "List the domains that are served"},
-            &list_hosts},
     Command{{.group = "module", .name = "list", .help = "List the installed modules"},
             &list_modules},
     Command{{.group = "module",
@@ -150,7 +133,8 @@ constexpr std::array kCommands = {
 
 template <typename F>
 void for_each_command(F&& visit) {
-  for (const auto table : {user_commands(), session_commands(), server_commands()}) {
+  for (const auto table :
+       {user_commands(), session_commands(), host_commands(), server_commands()}) {
     for (const auto& command : table) visit(command);
   }
 }
@@ -179,8 +163,7 @@ CommandValue catalogue() {
 CommandError unknown_command(std::string_view full_name) {
   std::vector<std::string> known = {"catalogue"};
   for_each_command([&](const Command& command) { known.push_back(command.info.full_name()); });
-  return {"unknown-command",
-          "no such command; did you mean " + nearest_name(full_name, known) + "?"};
+  return {"unknown-command", "no such command" + did_you_mean(full_name, known)};
 }
 
 const HostConfig* find_host(const Server& server, std::string_view domain) noexcept {
@@ -193,9 +176,7 @@ const HostConfig* find_host(const Server& server, std::string_view domain) noexc
 CommandError unknown_host(const Server& server, std::string_view domain) {
   std::vector<std::string> known;
   for (const auto& host : server.config().hosts) known.push_back(host.name);
-  const auto nearest = nearest_name(domain, known);
-  return {"not-found", std::string(domain) + " is not served here" +
-                           (nearest.empty() ? std::string() : "; did you mean " + nearest + "?")};
+  return {"not-found", std::string(domain) + " is not served here" + did_you_mean(domain, known)};
 }
 
 CommandError storage_failed(const StorageError& error) {

@@ -255,15 +255,17 @@ bool Link::handle(xmpp::Event& event) {
   } else if (std::holds_alternative<xmpp::StartTls>(event)) {
     on_start_tls();
   } else if (auto* wanted = std::get_if<xmpp::CredentialsWanted>(&event)) {
-    tasks_.spawn(look_up_keys(wanted->username, wanted->hash));
+    if (!is_throttled(wanted->username)) {
+      tasks_.spawn(look_up_keys(wanted->username, wanted->hash));
+    }
   } else if (auto* offered = std::get_if<xmpp::PasswordOffered>(&event)) {
-    tasks_.spawn(check_password(offered->username, std::move(offered->password)));
+    if (!is_throttled(offered->username)) {
+      tasks_.spawn(check_password(offered->username, std::move(offered->password)));
+    }
   } else if (auto* authenticated = std::get_if<xmpp::Authenticated>(&event)) {
     on_authenticated(*authenticated);
   } else if (auto* failed = std::get_if<xmpp::AuthenticationFailed>(&event)) {
-    xmpp::log::info(kLog, "authentication failed",
-                    {kv("user", failed->username), kv("mechanism", failed->mechanism),
-                     kv("condition", to_string(failed->condition)), kv("address", address_)});
+    on_authentication_failed(*failed);
   } else if (auto* bind = std::get_if<xmpp::BindRequested>(&event)) {
     tasks_.spawn(this->bind(bind->resource));
   } else if (std::holds_alternative<xmpp::AckRequested>(event)) {
@@ -393,6 +395,11 @@ void Link::fail(xmpp::StreamError error) {
   note_end(error, /*by_peer=*/false);
   stream_.fail(std::move(error));
   begin_close();
+}
+
+void Link::expel(const xmpp::StreamError& error) {
+  fail(error);
+  if (!is_dead_) end_session();
 }
 
 void Link::begin_close() {

@@ -18,6 +18,7 @@
 
 #include "core/address_table.h"
 #include "core/entrance.h"
+#include "core/login_throttle.h"
 #include "xmpp/base/log.h"
 #include "xmpp/base/task.h"
 #include "xmpp/base/timer_wheel.h"
@@ -58,6 +59,10 @@ class Link final : private xmpp::net::Flushable {
   void fail(xmpp::StreamError error);
   // Ends at once, without a word to the peer.
   void drop();
+  // Ends the stream with an error and the session at once. REQUIRES: not within a hook or a flush.
+  void expel(const xmpp::StreamError& error);
+  // What the stream is for; nullptr before its header. May be one that is served no more.
+  [[nodiscard]] const Host* host() const noexcept { return host_; }
 
   [[nodiscard]] Session* session() noexcept { return session_.get(); }
   [[nodiscard]] ConnectionInfo connection() const;
@@ -114,6 +119,12 @@ class Link final : private xmpp::net::Flushable {
   // An end that the client knows of, or brought about, is not waited out.
   void note_end(const xmpp::StreamError& error, bool by_peer) noexcept;
   [[nodiscard]] xmpp::StreamOffer make_offer() const;
+  // Refuses an attempt where too many passwords were wrong lately.
+  [[nodiscard]] bool is_throttled(std::string_view username);
+  [[nodiscard]] LoginThrottle::Attempt attempt_of(std::string_view username) const;
+  void on_authentication_failed(const xmpp::AuthenticationFailed& failed);
+  // Once a minute somebody looks up again what is known of the host's accounts as a whole.
+  void refresh_facts();
   xmpp::Task<void> look_up_keys(std::string username, xmpp::sasl::ScramHash hash);
   xmpp::Task<void> check_password(std::string username, xmpp::Secret password);
   void spend_rate(std::size_t bytes);

@@ -250,18 +250,31 @@ std::vector<ConfigError> ModuleManager::check(const Config& config) {
   return errors;
 }
 
+std::vector<ModuleManager::Prepared> ModuleManager::prepare(const std::string& profile_name,
+                                                            const ProfileConfig& profile) {
+  const auto names = resolve(profile);
+  attached_[profile_name] = names;
+  std::vector<Prepared> prepared;
+  for (const auto& name : names) {
+    std::vector<ConfigError> errors;
+    auto module = make_configured(name, profile, profile_name, errors);
+    if (!errors.empty()) throw std::runtime_error(to_string(errors.front()));
+    prepared.push_back({factory(name).info(), std::move(module)});
+  }
+  return prepared;
+}
+
 void ModuleManager::attach_all(Worker& worker, const Config& config) {
   for (const auto& [profile_name, profile] : config.profiles) {
-    auto* runtime = worker.find_profile(profile_name);
-    const auto names = resolve(profile);
-    attached_[profile_name] = names;
-    for (const auto& name : names) {
-      std::vector<ConfigError> errors;
-      auto module = make_configured(name, profile, profile_name, errors);
-      if (!errors.empty()) throw std::runtime_error(to_string(errors.front()));
-      guarded(name, "cannot be attached in profile '" + profile_name + "'",
-              [&] { runtime->attach(factory(name).info(), std::move(module)); });
-    }
+    attach(*worker.find_profile(profile_name), prepare(profile_name, profile));
+  }
+}
+
+void ModuleManager::attach(ProfileRuntime& runtime, std::vector<Prepared> prepared) {
+  for (auto& [info, module] : prepared) {
+    guarded(
+        info.name, "cannot be attached in profile '" + runtime.name() + "'",
+        [&runtime, &info = info, &module = module] { runtime.attach(info, std::move(module)); });
   }
 }
 

@@ -17,6 +17,7 @@
 
 namespace xmppd {
 
+class ProfileRuntime;
 class Server;
 class Worker;
 
@@ -38,6 +39,17 @@ class XMPPD_API ModuleManager {
   // Makes and attaches the instances of one worker. Throws std::runtime_error naming the module and
   // the cause.
   void attach_all(Worker& worker, const Config& config);
+
+  // One profile's configured modules for one worker, to be attached there: the thread of the worker
+  // is no place to load libraries. Throws like attach_all().
+  struct Prepared {
+    ModuleInfo info;
+    std::unique_ptr<Module> module;
+  };
+  [[nodiscard]] std::vector<Prepared> prepare(const std::string& profile_name,
+                                              const ProfileConfig& profile);
+  // Attaches them. On the worker's thread. Throws std::runtime_error naming the module at fault.
+  static void attach(ProfileRuntime& runtime, std::vector<Prepared> prepared);
 
   struct Listed {
     std::string name;

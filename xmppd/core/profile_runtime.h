@@ -50,6 +50,8 @@ class ProfileRuntime {
   [[nodiscard]] Worker& worker() noexcept { return worker_; }
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] const ProfileConfig& config() const noexcept { return config_; }
+  // For streams that open from now on.
+  void set_auth(const AuthConfig& auth) { config_.auth = auth; }
   [[nodiscard]] HookTable& hooks() noexcept { return hooks_; }
   [[nodiscard]] IqTable& iqs() noexcept { return iqs_; }
   // What modules want to have in memory of an account. The epoch grows with every such wish: an

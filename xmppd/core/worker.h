@@ -47,6 +47,13 @@ class Worker {
 
   // Makes the profiles and hosts of `config`; modules are attached by the module manager.
   void configure(const Config& config);
+  // Serves the hosts of `config` from now on, between two turns' hooks: makes those that are new,
+  // ends the streams, sessions and accounts of those that are gone (host-gone) or have another
+  // profile (reset), and leaves the others in peace. REQUIRES: the profiles exist, see
+  // add_profile().
+  void reconcile(const Config& config);
+  // A profile without modules yet.
+  ProfileRuntime& add_profile(const std::string& name, const ProfileConfig& config);
   void start_thread();
   // Drops all links and ends all sessions, which still fire Unbound. REQUIRES: no worker's thread
   // runs, all workers exist.
@@ -69,9 +76,11 @@ class Worker {
 
   // nullptr: not a domain of this server.
   [[nodiscard]] Host* find_host(std::string_view domain) noexcept;
+  // Also those that are served no more.
   template <typename F>
   void for_each_host(F&& visit) {
     for (auto& [name, host] : hosts_) visit(*host);
+    for (auto& host : retired_hosts_) visit(*host);
   }
   [[nodiscard]] ProfileRuntime* find_profile(std::string_view name) noexcept;
   template <typename F>
@@ -94,9 +103,10 @@ class Worker {
   // Drops the account at the end of this turn if nothing needs it any more.
   void drop_later(const xmpp::Jid& account) { maybe_idle_.push_back(account); }
   [[nodiscard]] std::size_t link_count() const noexcept { return links_.size(); }
-  // The account has gone: ends every link that was authenticated as it, bound or not, and forgets
-  // what is remembered of it.
-  void end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error);
+  // Ends every link that was authenticated as this account, bound or not, but that of the full JID
+  // `except`, and forgets what is remembered of the account.
+  void end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error,
+                    const xmpp::Jid& except = {});
   // The same for an account that was removed from storage, after the hook Removed.
   void end_account(const xmpp::Jid& jid, const RosterRecord& roster,
                    const xmpp::StreamError& error);
@@ -136,6 +146,8 @@ class Worker {
   void end_of_turn();
   template <typename Wanted>
   void end_detached(Wanted wanted);
+  void add_host(const HostConfig& config);
+  void remove_host(Host& host, const xmpp::StreamError& error);
 
   Server& server_;
   const std::size_t index_;
@@ -149,6 +161,9 @@ class Worker {
   std::vector<char> plain_buffer_;
   std::map<std::string, std::unique_ptr<ProfileRuntime>, std::less<>> profiles_;
   std::unordered_map<std::string, std::unique_ptr<Host>, xmpp::KeyedHash, std::equal_to<>> hosts_;
+  // No longer served. A host that comes back with the same profile is one of them, so there are
+  // never more than names and profiles that were ever served.
+  std::vector<std::unique_ptr<Host>> retired_hosts_;
   AccountTable accounts_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<std::unique_ptr<Link>> buried_;

@@ -110,6 +110,20 @@ class Registration final : public Module {
     const bool is_only_one;
   };
 
+  // Is the name kept from clients? Names in `reserved` are compared as localparts are.
+  [[nodiscard]] bool is_reserved(const Jid& account) const {
+    std::string_view rest = *reserved_;
+    while (!rest.empty()) {
+      const auto end = rest.find_first_of(", ");
+      const auto name = rest.substr(0, end);
+      rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+      if (name.empty()) continue;
+      const auto jid = Jid::make(name, account.domain());
+      if (jid && jid->local() == account.local()) return true;
+    }
+    return false;
+  }
+
   // Before authentication: asks for the fields, or makes the account.
   Task<IqReply> enroll(IqCall& call, Register query) {
     if (*allow_ == "loopback" && !call.is_loopback) {
@@ -125,12 +139,18 @@ class Registration final : public Module {
       form.form->instructions.emplace_back(kInstructions);
       co_return IqReply::with(form);
     }
-    if (!take_form(query) || !query.username || !query.password) {
-      co_return IqReply::error({StanzaCondition::bad_request, "username and password are needed"});
+    // XEP-0077 3.2: nobody is known yet whose account could be removed.
+    if (query.remove) co_return IqReply::error(StanzaCondition::unexpected_request);
+    if (!take_form(query) || !query.username || !query.password) {  // 3.1
+      co_return IqReply::error(
+          {StanzaCondition::not_acceptable, "username and password are needed"});
     }
     auto jid = Jid::make(*query.username, call.host.name());
     if (!jid || jid->local().empty() || xmpp::prep::nodeprep_differs(jid->local())) {
       co_return IqReply::error({StanzaCondition::not_acceptable, "This user name is not possible"});
+    }
+    if (is_reserved(*jid)) {
+      co_return IqReply::error({StanzaCondition::not_acceptable, "This user name is reserved"});
     }
     auto password = xmpp::sasl::prepare_password(query.password->reveal());
     if (!password) {
@@ -174,6 +194,9 @@ class Registration final : public Module {
       co_return IqReply::with(answer);
     }
     if (query.remove) {
+      if (query.username || query.password || query.form) {  // XEP-0077 3.2: it stands alone
+        co_return IqReply::error({StanzaCondition::bad_request, "<remove/> stands alone"});
+      }
       auto removing = scope_->storage().write(
           scope_->reactor(), account,
           [](Tx& tx, const Jid& who) { return remove_account(tx, who); }, account);
@@ -183,8 +206,9 @@ class Registration final : public Module {
                             {xmpp::StreamCondition::not_authorized, "Account removed"});
       co_return IqReply::ok();
     }
-    if (!take_form(query) || !query.username || !query.password ||
-        *query.username != account.local()) {
+    const bool is_readable = take_form(query);
+    const auto named = Jid::make(query.username.value_or(""), account.domain());
+    if (!is_readable || !query.password || !named || !(*named == account)) {
       co_return IqReply::error(
           {StanzaCondition::bad_request, "your own username and a new password are needed"});
     }
@@ -209,6 +233,9 @@ class Registration final : public Module {
     auto stored = co_await storing;
     if (!stored) co_return storage_failed(stored.error());
     if (!*stored) co_return IqReply::error(StanzaCondition::item_not_found);
+    // Whoever got in with the old password goes, and may come back with the new one.
+    call.host.end_sessions(account, {xmpp::StreamCondition::reset, "Password changed"},
+                           call.request.from());
     co_return IqReply::ok();
   }
 
@@ -240,6 +267,14 @@ class Registration final : public Module {
                              "none",
                              {"none", "loopback", "all"},
                              "Who may register an account: nobody, clients on this machine, all."};
+  Option<std::string> reserved_{
+      *this,
+      "reserved",
+      "abuse admin administrator hostmaster mailer-daemon no-reply noreply operator postmaster "
+      "root "
+      "security support system webmaster",
+      {},
+      "Names that clients cannot register, with spaces or commas between them."};
   Option<std::int64_t> per_address_{
       *this, "per_address", 10,
       0,     1'000'000,     "Registrations of a remote address in an hour; 0 = no limit."};

@@ -74,4 +74,14 @@ StorageResult<bool> SqlAccountData::remove(const xmpp::Jid& account, std::string
   });
 }
 
+StorageResult<std::vector<KeyValueRow>> SqlKeyValue::list(std::string_view space) {
+  return session_.guarded([&] {
+    Query select = session_.query("SELECT key, value FROM key_value WHERE space = ? ORDER BY key");
+    select.bind(space);
+    std::vector<KeyValueRow> rows;
+    while (select.step()) rows.push_back({select.text(0), select.text(1)});
+    return rows;
+  });
+}
+
 }  // namespace xmppd::sql

@@ -22,6 +22,8 @@ class SqlAccounts final : public Accounts {
   StorageResult<bool> set_enabled(const xmpp::Jid& jid, bool is_enabled) override;
   StorageResult<std::uint64_t> count(std::string_view host) override;
   StorageResult<xmpp::sasl::ScramHashSet> common_hashes(std::string_view host) override;
+  StorageResult<std::vector<IterationCount>> iteration_counts(std::string_view host,
+                                                              std::size_t sample) override;
 
  private:
   void insert_keys(const xmpp::Jid& jid, const std::vector<xmpp::sasl::ScramKeys>& keys);
@@ -36,6 +38,7 @@ class SqlKeyValue final : public KeyValue {
   StorageResult<void> put(std::string_view space, std::string_view key,
                           std::string_view value) override;
   StorageResult<bool> remove(std::string_view space, std::string_view key) override;
+  StorageResult<std::vector<KeyValueRow>> list(std::string_view space) override;
 
  private:
   Session& session_;

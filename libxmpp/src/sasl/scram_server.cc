@@ -32,7 +32,8 @@ class ScramServer final : public ServerMechanism {
     if (lookup == Lookup::failed) return fail(SaslCondition::temporary_auth_failure, false);
     lookup_ = lookup;
     if (lookup == Lookup::unknown) {
-      keys_ = fake_scram_keys(context_.server_secret, username_, hash_, context_.iterations);
+      keys_ = fake_scram_keys(context_.server_secret, username_, hash_,
+                              keys.iterations != 0 ? keys.iterations : context_.iterations);
     } else if (keys.hash == hash_ && keys.stored_key.size() == digest_size(hash_) &&
                keys.server_key.size() == digest_size(hash_) && !keys.salt.empty() &&
                keys.iterations > 0) {

@@ -1,10 +1,14 @@
 // Host: a served domain, as one worker sees it.
 //
+// A host that is removed keeps its object until the worker ends: requests that are under way may
+// still refer to it.
+//
 // Thread-safety: its worker only (each worker has its own Host object for every domain).
 #pragma once
 
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,6 +23,7 @@
 namespace xmppd {
 
 class Worker;
+class HostFacts;
 class ProfileRuntime;
 struct RosterRecord;
 
@@ -53,8 +58,8 @@ class XMPPD_API Host {
   // PBKDF2 rounds for the keys of new passwords ([profile.X.auth] scram_iterations).
   [[nodiscard]] std::uint32_t scram_iterations() const noexcept;
 
-  // Ends all sessions of an account of this host, on its owner.
-  void end_sessions(const xmpp::Jid& account, xmpp::StreamError error);
+  // Ends all sessions of an account of this host, on its owner, but that of the full JID `except`.
+  void end_sessions(const xmpp::Jid& account, xmpp::StreamError error, xmpp::Jid except = {});
   // The same for an account that was removed from storage (remove_account()), after the hook
   // Removed.
   void end_account(const xmpp::Jid& account, RosterRecord roster, xmpp::StreamError error);
@@ -75,10 +80,12 @@ class XMPPD_API Host {
   friend class Router;
   friend class Session;
   friend class SmStore;
+  friend class Worker;
   Worker& worker_;
   ProfileRuntime& profile_;
   xmpp::Jid jid_;
   std::vector<xmpp::Jid> admins_;
+  std::shared_ptr<HostFacts> facts_;
   SlotBag slots_;
 };
 

@@ -93,6 +93,13 @@ struct AccountSummary {
   xmpp::Timestamp created_at{};
 };
 
+// SCRAM keys that have the same iteration count.
+struct IterationCount {
+  std::uint32_t iterations = 0;
+  std::uint64_t keys = 0;
+  friend bool operator==(const IterationCount&, const IterationCount&) = default;
+};
+
 // Accounts with passwords of this server's own. REQUIRES of every jid: bare, with a localpart.
 class Accounts {
  public:
@@ -118,6 +125,15 @@ class Accounts {
   // The hashes that every enabled account of the host has keys for: what SCRAM may be offered. All
   // of them for a host without enabled accounts.
   virtual StorageResult<xmpp::sasl::ScramHashSet> common_hashes(std::string_view host) = 0;
+  // How many keys have which iteration count, the highest count first, among the first `sample`
+  // keys of the host.
+  virtual StorageResult<std::vector<IterationCount>> iteration_counts(std::string_view host,
+                                                                      std::size_t sample) = 0;
+};
+
+struct KeyValueRow {
+  std::string key;
+  std::string value;
 };
 
 // Bytes by (space, key), e.g. the server's secrets.
@@ -131,6 +147,8 @@ class KeyValue {
                                   std::string_view value) = 0;
   // false: was not there.
   virtual StorageResult<bool> remove(std::string_view space, std::string_view key) = 0;
+  // Everything in a space, in order of the keys' bytes.
+  virtual StorageResult<std::vector<KeyValueRow>> list(std::string_view space) = 0;
 };
 
 // How presence flows between an account and a contact; bits, so that a state is a sum.

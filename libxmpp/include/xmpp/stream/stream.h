@@ -276,7 +276,7 @@ class Stream {
   void tls_started(TlsFacts facts);
   void provide_keys(const sasl::ScramKeys& keys) { provide_keys(sasl::Lookup::found, keys); }
   // `keys` counts for found and disabled; for unknown they are faked from
-  // StreamOffer::scram_secret.
+  // StreamOffer::scram_secret, with the iteration count of `keys` unless that is 0.
   void provide_keys(sasl::Lookup lookup, const sasl::ScramKeys& keys = {});
   void password_verified(bool ok) {
     password_verified(ok ? sasl::Lookup::found : sasl::Lookup::unknown);
