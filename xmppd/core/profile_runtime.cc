@@ -83,17 +83,34 @@ void* ProfileRuntime::find_service(std::string_view name) const noexcept {
   return nullptr;
 }
 
-void ProfileRuntime::clear_slot(int object_kind, std::uint32_t index) noexcept {
+const SlotEntry& ProfileRuntime::add_slot(int object_kind, SlotEntry entry) {
+  SlotTable& table = slots_.at(static_cast<std::size_t>(object_kind));
+  if (table.free.empty()) {
+    entry.index = static_cast<std::uint32_t>(table.entries.size());
+    return table.entries.emplace_back(std::move(entry));
+  }
+  entry.index = table.free.back();
+  table.free.pop_back();
+  return table.entries[entry.index] = std::move(entry);
+}
+
+template <typename F>
+void ProfileRuntime::for_each_bag(int object_kind, F&& visit) {
   worker_.for_each_host([&](Host& host) {
-    if (&host.profile_ == this && object_kind == 2) host.slots_.erase(index);
+    if (&host.profile_ == this && object_kind == 2) visit(host.slots_);
   });
   worker_.accounts().for_each([&](Account& account) {
     if (&account.host_.profile_ != this) return;
-    if (object_kind == 1) account.slots_.erase(index);
+    if (object_kind == 1) visit(account.slots_);
     for (Session* session : account.sessions_) {
-      if (object_kind == 0) session->slots_.erase(index);
+      if (object_kind == 0) visit(session->slots_);
     }
   });
+}
+
+void ProfileRuntime::clear_slot(int object_kind, const SlotEntry& entry) noexcept {
+  for_each_bag(object_kind, [&](SlotBag& bag) { bag.erase(entry.index); });
+  slots_.at(static_cast<std::size_t>(object_kind)).free.push_back(entry.index);
 }
 
 }  // namespace xmppd

@@ -4,7 +4,9 @@
 // Thread-safety: its worker only (constructed before the worker runs).
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -71,11 +73,21 @@ class ProfileRuntime {
   void add_service(std::string_view name, void* service);
   void remove_service(std::string_view name) noexcept;
   [[nodiscard]] void* find_service(std::string_view name) const noexcept;
-  std::uint32_t add_slot(int object_kind) { return next_slot_[object_kind]++; }
-  void clear_slot(int object_kind, std::uint32_t index) noexcept;
+  // The result stays until clear_slot(); its index is one that no object has a value for.
+  const SlotEntry& add_slot(int object_kind, SlotEntry entry);
+  void clear_slot(int object_kind, const SlotEntry& entry) noexcept;
 
  private:
+  // The slots of sessions, of accounts, or of hosts. A cleared entry is used again.
+  struct SlotTable {
+    std::deque<SlotEntry> entries;  // stable addresses
+    std::vector<std::uint32_t> free;
+  };
+
   void rebuild_features();
+  // Visits the SlotBag of every object of that kind.
+  template <typename F>
+  void for_each_bag(int object_kind, F&& visit);
 
   Worker& worker_;
   std::string name_;
@@ -89,7 +101,7 @@ class ProfileRuntime {
   std::vector<std::string> preauth_iq_;
   std::vector<std::pair<std::string, void*>> services_;
   std::uint64_t next_id_ = 1;
-  std::uint32_t next_slot_[3] = {};
+  std::array<SlotTable, 3> slots_;
   std::vector<Instance> instances_;
 };
 

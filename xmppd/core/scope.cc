@@ -56,10 +56,11 @@ void Scope::admit_before_authentication(std::string_view ns) {
   undo_.push_back([this, text = std::string(ns)] { runtime_.unadmit(text); });
 }
 
-std::uint32_t Scope::add_slot(int object_kind) {
-  auto index = runtime_.add_slot(object_kind);
-  undo_.push_back([this, object_kind, index] { runtime_.clear_slot(object_kind, index); });
-  return index;
+const SlotEntry& Scope::add_slot(int object_kind, SlotEntry entry) {
+  entry.module = module_;
+  const SlotEntry& added = runtime_.add_slot(object_kind, std::move(entry));
+  undo_.push_back([this, object_kind, &added] { runtime_.clear_slot(object_kind, added); });
+  return added;
 }
 
 void Scope::add_service(std::string_view name, void* service) {

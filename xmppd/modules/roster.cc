@@ -46,6 +46,14 @@ struct State {
 };
 
 struct Interest {
+  static constexpr std::string_view kSlotName = "interest";
+  [[nodiscard]] std::string save() const {
+    if (!wants_pushes) return {};
+    return wants_versions ? "versions" : "pushes";
+  }
+  static std::optional<Interest> restore(std::string_view saved) {
+    return Interest{true, saved == "versions"};
+  }
   bool wants_pushes = false;
   bool wants_versions = false;
 };

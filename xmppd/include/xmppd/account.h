@@ -41,7 +41,7 @@ class XMPPD_API Account {
 
   template <typename T>
   [[nodiscard]] T& operator[](const AccountSlot<T>& slot) {
-    return slots_.get<T>(slot.index());
+    return slots_.get<T>(slot.entry());
   }
 
  private:

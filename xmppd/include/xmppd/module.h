@@ -165,15 +165,15 @@ class XMPPD_API Scope {
 
   template <typename T>
   [[nodiscard]] SessionSlot<T> session_slot() {
-    return SessionSlot<T>(add_slot(0));
+    return SessionSlot<T>(add_slot(0, slot_entry<T>()));
   }
   template <typename T>
   [[nodiscard]] AccountSlot<T> account_slot() {
-    return AccountSlot<T>(add_slot(1));
+    return AccountSlot<T>(add_slot(1, slot_entry<T>()));
   }
   template <typename T>
   [[nodiscard]] HostSlot<T> host_slot() {
-    return HostSlot<T>(add_slot(2));
+    return HostSlot<T>(add_slot(2, slot_entry<T>()));
   }
 
   // Calls `call` after `delay`, again and again if it returns a positive delay.
@@ -200,7 +200,7 @@ class XMPPD_API Scope {
   void add_hook(HookId id, Stage stage, Verdict (*run)(void*, void*), void* context,
                 void (*destroy)(void*));
   void add_iq(detail::IqHandler handler);
-  [[nodiscard]] std::uint32_t add_slot(int object_kind);
+  [[nodiscard]] const SlotEntry& add_slot(int object_kind, SlotEntry entry);
   void add_service(std::string_view name, void* service);
   [[nodiscard]] void* get_service(std::string_view name);
 

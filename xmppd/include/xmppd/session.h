@@ -8,6 +8,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "xmpp/base/task.h"
 #include "xmpp/base/time.h"
@@ -64,8 +66,11 @@ class XMPPD_API Session {
 
   template <typename T>
   [[nodiscard]] T& operator[](const SessionSlot<T>& slot) {
-    return slots_.get<T>(slot.index());
+    return slots_.get<T>(slot.entry());
   }
+  // The modules' data that survive (slot.h), and back, for a session that is resumed elsewhere.
+  [[nodiscard]] std::vector<SavedSlot> save_slots() const { return slots_.save(); }
+  void hold_slots(std::vector<SavedSlot> saved) { slots_.hold(std::move(saved)); }
 
  private:
   friend class Account;
