@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -16,6 +17,7 @@
 #include "core/config.h"
 #include "core/hook_table.h"
 #include "core/iq_table.h"
+#include "core/module_change.h"
 #include "xmppd/module.h"
 
 namespace xmppd {
@@ -34,6 +36,8 @@ class ProfileRuntime {
     std::unique_ptr<Module> module;
     std::unique_ptr<Scope> scope;  // destroyed before the module
   };
+  // Said when a change is over; empty, or why nothing was changed.
+  using ChangeDone = std::function<void(std::string error)>;
 
   ProfileRuntime(Worker& worker, std::string name, const ProfileConfig& config)
       : worker_(worker), name_(std::move(name)), config_(config) {}
@@ -51,6 +55,10 @@ class ProfileRuntime {
   void attach(const ModuleInfo& info, std::unique_ptr<Module> module);
   // Destroys all instances, the last attached first.
   void detach_all() noexcept;
+  // Replaces, adds and takes away instances at a turn boundary (module_change.h). `done` is called
+  // when the old ones are gone: at once, or later. REQUIRES: no dispatch is running, no other
+  // change is under way.
+  void change(ModuleChange change, ChangeDone done);
   [[nodiscard]] const std::vector<Instance>& instances() const noexcept { return instances_; }
 
   // For disco#info, sorted and without duplicates.
@@ -70,12 +78,22 @@ class ProfileRuntime {
   void remove_stream_feature(std::uint64_t id) noexcept;
   void admit(std::string_view ns);
   void unadmit(std::string_view ns) noexcept;
-  void add_service(std::string_view name, void* service);
-  void remove_service(std::string_view name) noexcept;
+  // Throws std::runtime_error if another module provides it.
+  void add_service(std::string_view name, void* service, std::string_view module);
+  void remove_service(const void* service) noexcept;
   [[nodiscard]] void* find_service(std::string_view name) const noexcept;
   // The result stays until clear_slot(); its index is one that no object has a value for.
   const SlotEntry& add_slot(int object_kind, SlotEntry entry);
   void clear_slot(int object_kind, const SlotEntry& entry) noexcept;
+  // Destroys what the module spawned into accounts and sessions.
+  void cancel_tasks(const Scope& scope) noexcept;
+
+  // While a module waits to be replaced, requests that it would answer later are held.
+  [[nodiscard]] static bool is_held(const IqTable::Entry& entry) noexcept {
+    return entry.handler.answer_later && entry.scope->holds_requests_;
+  }
+  [[nodiscard]] bool has_room_for_held() const noexcept { return held_.size() < kHeldRequestsMax; }
+  void hold(std::function<void()> request) { held_.push_back(std::move(request)); }
 
  private:
   // The slots of sessions, of accounts, or of hosts. A cleared entry is used again.
@@ -84,6 +102,28 @@ class ProfileRuntime {
     std::vector<std::uint32_t> free;
   };
 
+  // A change that waits for the end of tasks: before the swap (of those to be replaced), or after
+  // it (of those that were taken out).
+  struct Changing {
+    ModuleChange change;
+    ChangeDone done;
+    std::vector<Instance> retired;
+    xmpp::Instant give_up{};
+    xmpp::Timer timer;
+  };
+
+  void await_idle();
+  void swap();
+  // Throws what a module throws; nothing has changed then.
+  std::vector<Instance> make_instances();
+  void set_aside(const Instance& instance) noexcept;
+  void retire(Instance instance);
+  void await_retired();
+  // Answers what the module has not answered, and destroys it whatever its tasks do.
+  void destroy(Instance instance) noexcept;
+  void release_held();
+  void end_change(std::string error);
+  [[nodiscard]] Instance* find_instance(std::string_view module) noexcept;
   void rebuild_features();
   // Visits the SlotBag of every object of that kind.
   template <typename F>
@@ -99,10 +139,17 @@ class ProfileRuntime {
   std::vector<Identity> identities_;
   std::vector<StreamFeature> stream_features_;
   std::vector<std::string> preauth_iq_;
-  std::vector<std::pair<std::string, void*>> services_;
+  struct Service {
+    std::string name;
+    void* service;
+    std::string module;
+  };
+  std::vector<Service> services_;
   std::uint64_t next_id_ = 1;
   std::array<SlotTable, 3> slots_;
   std::vector<Instance> instances_;
+  std::unique_ptr<Changing> changing_;
+  std::vector<std::function<void()>> held_;
 };
 
 }  // namespace xmppd

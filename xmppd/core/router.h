@@ -39,6 +39,8 @@ class Router {
   [[nodiscard]] const Worker* find_congested(const xmpp::Jid& to) const noexcept;
 
  private:
+  // Answers it once the module that would has been replaced.
+  void hold_request(xmpp::Stanza request, Host& host, Target target);
   void to_host(xmpp::Stanza stanza, Host& host);
   void to_account(xmpp::Stanza stanza, Account& account);
   void activate(xmpp::Stanza stanza, Host& host);

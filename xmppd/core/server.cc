@@ -49,7 +49,7 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
       environment_(environment),
       worker_count_(workers_of(config_)),
       stream_policy_(make_stream_policy(config_.limits)),
-      modules_(std::move(module_directory)),
+      modules_(std::move(module_directory), config_.server.module_path),
       started_at_(environment.clock().now()) {
   if (environment_.has_threads()) lock_data_dir();
   open_storage();

@@ -89,7 +89,7 @@ void SlotBag::hold(std::vector<SavedSlot> saved) {
 
 void SlotBag::set_aside(const SlotEntry& entry) {
   if (!values_ || entry.index >= values_->size()) return;
-  const Value value = std::move((*values_)[entry.index]);
+  const Value& value = (*values_)[entry.index];
   if (value.data == nullptr || entry.save == nullptr) return;
   if (auto bytes = saved_bytes(entry, value.data)) {
     std::vector<SavedSlot> one;

@@ -136,7 +136,7 @@ class RosterModule final : public Module, public RosterService {
     state.jobs.push_back(std::move(job));
     if (state.is_working) return;
     state.is_working = true;
-    account.spawn(work(account));
+    account.spawn(*scope_, work(account));
   }
 
   // Does the jobs of an account one after the other.

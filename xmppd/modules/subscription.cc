@@ -191,6 +191,7 @@ void answer_probe(Account& account, const Roster& roster, const Jid& from) {
 class Subscription final : public Module {
  public:
   void attach(Scope& scope) override {
+    scope_ = &scope;
     roster_ = &scope.use<RosterService>();
     scope.stream_feature("<sub xmlns='urn:xmpp:features:pre-approval'/>", true);
     scope.on<FromSession>(Stage::deliver, [this](FromSession& hook) { return on_sent(hook); });
@@ -273,11 +274,11 @@ class Subscription final : public Module {
           plan_inbound(*plan, known);
           return true;
         },
-        [this, plan](Account& owner, RosterOutcome outcome) {
+        scope_->guard([this, plan](Account& owner, RosterOutcome outcome) {
           if (outcome == RosterOutcome::changed || outcome == RosterOutcome::unchanged) {
             finish_inbound(*plan, owner);
           }
-        });
+        }));
     return Verdict::handled;
   }
 
@@ -316,6 +317,7 @@ class Subscription final : public Module {
     return Verdict::pass;
   }
 
+  Scope* scope_ = nullptr;
   RosterService* roster_ = nullptr;
 };
 XMPPD_MODULE(Subscription, {.name = "subscription",

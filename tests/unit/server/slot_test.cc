@@ -82,13 +82,14 @@ TEST(SlotBag, LaterBytesReplaceEarlierOnesAndValuesReplaceBoth) {
 
 TEST(SlotBag, StartsAnewFromBytesThatAreNoGood) {
   const auto counter = entry_of<Counter>(0);
+  const auto before = exception_count();
   for (const char* bytes : {"bad", "worse"}) {
     SlotBag bag;
     bag.hold({{"m", "counter", bytes}});
     EXPECT_EQ(bag.get<Counter>(counter).value, 0);
     EXPECT_TRUE(bag.save().empty());
   }
-  EXPECT_EQ(exception_count(), 1U);
+  EXPECT_EQ(exception_count(), before + 1);
 }
 
 TEST(SlotBag, SetAsideForTheNextInstance) {
@@ -98,12 +99,14 @@ TEST(SlotBag, SetAsideForTheNextInstance) {
   bag.set_aside(before);  // nothing there
   bag.get<Counter>(before).value = 7;
   bag.set_aside(before);
-  EXPECT_EQ(bag.save(), kSeven);
   EXPECT_EQ(bag.get<Counter>(after).value, 7);
+  EXPECT_EQ(bag.get<Counter>(before).value, 7);  // for tasks that still use it
+  bag.erase(before.index);
+  EXPECT_EQ(bag.save(), kSeven);
   const auto plain = entry_of<Plain>(1);
   bag.get<Plain>(plain).value = 1;
   bag.set_aside(plain);
-  EXPECT_EQ(bag.find<Plain>(plain), nullptr);
+  EXPECT_EQ(bag.save(), kSeven);
 }
 
 TEST(SlotBag, SurvivesAModuleThatThrows) {

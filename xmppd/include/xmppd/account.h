@@ -13,10 +13,12 @@
 #include "xmpp/core/stanza.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/task_bag.h"
 
 namespace xmppd {
 
 class Host;
+class Scope;
 class Session;
 class Worker;
 
@@ -36,8 +38,9 @@ class XMPPD_API Account {
   // Sends a stanza in the name of this account (`from` = its bare JID unless set), through
   // SentByAccount.
   void send(xmpp::Stanza stanza);
-  // Runs a task that dies with this account, and keeps it in memory until then.
-  void spawn(xmpp::Task<void> task) { tasks_.spawn(run(std::move(task))); }
+  // Runs a task of the module whose scope it is; it dies with this account or with the module, and
+  // keeps the account in memory until then.
+  void spawn(Scope& scope, xmpp::Task<void> task) { tasks_.spawn(scope, run(std::move(task))); }
 
   template <typename T>
   [[nodiscard]] T& operator[](const AccountSlot<T>& slot) {
@@ -65,7 +68,7 @@ class XMPPD_API Account {
   SlotBag slots_;
   bool is_loading_ = false;            // existence is being looked up; stanzas wait
   std::vector<xmpp::Stanza> waiting_;  // bounded by Limits::account_backlog
-  xmpp::TaskOwner tasks_;              // last member: tasks go before what they use
+  TaskBag tasks_;                      // last member: tasks go before what they use
 };
 
 }  // namespace xmppd

@@ -28,6 +28,7 @@
 #include <utility>
 #include <vector>
 
+#include "xmpp/base/gate.h"
 #include "xmpp/base/log.h"
 #include "xmpp/base/random.h"
 #include "xmpp/base/task.h"
@@ -47,8 +48,9 @@
 
 namespace xmppd {
 
-class Scope;
+class PendingIq;
 class ProfileRuntime;
+class Scope;
 
 class XMPPD_API Module {
  public:
@@ -58,8 +60,15 @@ class XMPPD_API Module {
   virtual ~Module() = default;
 
   // Registers everything with `scope`. Options have their values. The scope is destroyed before the
-  // module, so that no registered function can outlive what it refers to.
+  // module, so that no registered function can outlive what it refers to. May throw: the module is
+  // then not loaded.
   virtual void attach(Scope& scope) = 0;
+
+  // What a later instance of this module is given, when it takes this one's place (`xmppctl module
+  // reload`); slots have a save() of their own. The later one may be of another version.
+  [[nodiscard]] virtual std::string save() const { return {}; }
+  // Called after attach() if the instance before saved anything. May throw as attach() may.
+  virtual void restore(std::string_view saved) { (void)saved; }
 
   [[nodiscard]] const std::vector<OptionBase*>& options() const noexcept { return options_; }
 
@@ -178,22 +187,35 @@ class XMPPD_API Scope {
 
   // Calls `call` after `delay`, again and again if it returns a positive delay.
   void timer(xmpp::Duration delay, std::function<xmpp::Duration()> call);
-  // Runs a task that dies with the module.
-  void spawn(xmpp::Task<void> task) { tasks_.spawn(std::move(task)); }
+  // Runs a task that dies with the module. (account.spawn() and session.spawn() are for tasks that
+  // die with their object too.)
+  void spawn(xmpp::Task<void> task) { spawn_into(tasks_, std::move(task)); }
+  // A function that does nothing once the module has gone; an unload waits a while for it to be
+  // called or dropped. For functions of the module that others keep: services, storage.
+  template <typename F>
+  [[nodiscard]] auto guard(F function) {
+    return [pass = std::make_shared<xmpp::Gate::Pass>(gate_.enter_within()),
+            function = std::move(function)](auto&&... arguments) mutable {
+      if (*pass) function(std::forward<decltype(arguments)>(arguments)...);
+    };
+  }
 
   // The worker's surroundings.
   [[nodiscard]] xmpp::net::Reactor& reactor() noexcept;
   [[nodiscard]] xmpp::Rng& rng() noexcept;
   [[nodiscard]] Storage& storage() noexcept;
   [[nodiscard]] const xmpp::log::Context& log_context() const noexcept { return log_context_; }
-  // Runs `work` on an offload thread (it must not touch the worker's objects) and then `done` here.
+  // Runs `work` on an offload thread (it must not touch the worker's objects) and then `done` here,
+  // unless the module has gone.
   // False: too many jobs wait, neither will run.
   [[nodiscard]] bool offload(std::function<void()> work, std::function<void()> done);
 
   [[nodiscard]] std::string_view module_name() const noexcept { return module_; }
 
  private:
+  friend class PendingIq;
   friend class ProfileRuntime;
+  friend class TaskBag;
   static xmpp::xml::Element payload_of(const IqCall& call);
   static IqReply malformed(const xmpp::xml::DecodeError& error);
   static xmpp::Task<IqReply> fail_later(IqReply reply);
@@ -203,12 +225,19 @@ class XMPPD_API Scope {
   [[nodiscard]] const SlotEntry& add_slot(int object_kind, SlotEntry entry);
   void add_service(std::string_view name, void* service);
   [[nodiscard]] void* get_service(std::string_view name);
+  void spawn_into(xmpp::TaskOwner& owner, xmpp::Task<void> task);
+  // Undoes all but what running tasks may still use: the slots, and the tasks themselves.
+  void withdraw() noexcept;
 
   ProfileRuntime& runtime_;
   std::string module_;
   xmpp::log::Context log_context_;
   std::vector<std::function<void()>> undo_;  // run in reverse
+  std::vector<std::pair<int, const SlotEntry*>> slots_;
   std::vector<std::unique_ptr<xmpp::Timer>> timers_;
+  std::vector<PendingIq*> pending_;  // requests that a task of this module answers
+  bool holds_requests_ = false;      // they wait for the next instance
+  xmpp::Gate gate_;                  // inside: tasks and guarded functions
   xmpp::TaskOwner tasks_;
 };
 

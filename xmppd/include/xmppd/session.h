@@ -19,10 +19,12 @@
 #include "xmppd/account.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/task_bag.h"
 
 namespace xmppd {
 
 class Link;
+class Scope;
 
 // Facts about the connection that a session came by.
 struct ConnectionInfo {
@@ -61,8 +63,8 @@ class XMPPD_API Session {
   void receive(xmpp::Stanza stanza);
   // Ends the stream with an error.
   void close(xmpp::StreamError error);
-  // Runs a task that dies with this session.
-  void spawn(xmpp::Task<void> task) { tasks_.spawn(std::move(task)); }
+  // Runs a task of the module whose scope it is; it dies with this session or with the module.
+  void spawn(Scope& scope, xmpp::Task<void> task) { tasks_.spawn(scope, std::move(task)); }
 
   template <typename T>
   [[nodiscard]] T& operator[](const SessionSlot<T>& slot) {
@@ -83,7 +85,7 @@ class XMPPD_API Session {
   std::int8_t priority_ = 0;
   std::optional<xmpp::Stanza> presence_;
   SlotBag slots_;
-  xmpp::TaskOwner tasks_;  // last member: tasks go before what they use
+  TaskBag tasks_;  // last member: tasks go before what they use
 };
 
 }  // namespace xmppd

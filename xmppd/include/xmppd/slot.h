@@ -135,7 +135,8 @@ class XMPPD_API SlotBag {
   // Keeps the bytes until their module asks for its slot; later ones replace earlier ones of the
   // same module and name.
   void hold(std::vector<SavedSlot> saved);
-  // As save() and hold() of one value, which is destroyed: its module is being replaced.
+  // As save() and hold() of one value: its module is being replaced. The value stays for tasks that
+  // still use it.
   void set_aside(const SlotEntry& entry);
 
  private:
