@@ -152,7 +152,7 @@ void Activator::on_read(const Jid& jid, std::uint64_t id, StorageResult<Loaded> 
     for (auto& [loader, value] : outcome->states) {
       // The module may have gone meanwhile.
       if (std::find(wanted.begin(), wanted.end(), loader) == wanted.end()) continue;
-      account->slots_.put(loader.slot, std::move(value));
+      account->slots_.put(*loader.slot, std::move(value));
     }
     account->loaded_epoch_ = outcome->epoch;
   } else {

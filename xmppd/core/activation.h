@@ -39,8 +39,8 @@ inline constexpr xmpp::Duration kActivationRetry = std::chrono::milliseconds(250
 
 // How a module's state of an account is read.
 struct AccountLoader {
-  std::uint32_t slot;
-  std::uint64_t epoch;  // when it was declared
+  const SlotEntry* slot;  // of the worker; storage threads only carry it
+  std::uint64_t epoch;    // when it was declared
   StorageResult<SlotValue> (*load)(Tx& tx, const xmpp::Jid& account);
   friend bool operator==(const AccountLoader&, const AccountLoader&) = default;
 };

@@ -54,6 +54,7 @@ struct ServerConfig {
   std::filesystem::path data_dir = "/var/lib/xmppd";
   std::filesystem::path control_socket = "/run/xmppd/control.sock";
   xmpp::Duration drain_timeout = std::chrono::seconds(10);
+  std::vector<std::filesystem::path> module_path;  // searched before the server's own modules
 };
 
 enum class LogFormat : std::uint8_t { text, json };

@@ -49,6 +49,8 @@ class Router {
   void answer_for_nobody(const xmpp::Stanza& stanza);
 
  private:
+  // Answers it once the module that would has been replaced.
+  void hold_request(xmpp::Stanza request, Host& host, Target target);
   void to_host(xmpp::Stanza stanza, Host& host);
   void to_account(xmpp::Stanza stanza, Account& account, Stage from = Stage::validate);
 

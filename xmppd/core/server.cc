@@ -55,7 +55,7 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
     : config_(std::move(config)),
       environment_(environment),
       worker_count_(workers_of(config_)),
-      modules_(std::move(module_directory)),
+      modules_(std::move(module_directory), config_.server.module_path),
       started_at_(environment.clock().now()) {
   put_in_force(config_.limits);
   if (environment_.has_threads()) lock_data_dir();

@@ -127,7 +127,7 @@ class Offline final : public Module {
     std::int64_t& writes = hook.to[state_].writes;
     if (writes >= *messages_) return hook.bounce(StanzaCondition::service_unavailable);
     ++writes;
-    hook.to.spawn(store(hook.to, std::move(hook.stanza)));
+    hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza)));
     return Verdict::handled;
   }
 
@@ -181,7 +181,7 @@ class Offline final : public Module {
     State& state = account[state_];
     if (state.is_flushing || state.is_known_empty) return;
     state.is_flushing = state.is_holding = true;
-    account.spawn(flush(account));
+    account.spawn(*scope_, flush(account));
   }
 
   Task<void> flush(Account& account) {

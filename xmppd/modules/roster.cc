@@ -46,6 +46,14 @@ struct State {
 };
 
 struct Interest {
+  static constexpr std::string_view kSlotName = "interest";
+  [[nodiscard]] std::string save() const {
+    if (!wants_pushes) return {};
+    return wants_versions ? "versions" : "pushes";
+  }
+  static std::optional<Interest> restore(std::string_view saved) {
+    return Interest{true, saved == "versions"};
+  }
   bool wants_pushes = false;
   bool wants_versions = false;
 };
@@ -150,7 +158,7 @@ class RosterModule final : public Module, public RosterService {
     state.jobs.push_back(std::move(job));
     if (state.is_working) return;
     state.is_working = true;
-    account.spawn(work(account, life_));
+    account.spawn(*scope_, work(account, life_));
   }
 
   // Does the jobs of an account one after the other. It belongs to the account, which it keeps in

@@ -16,11 +16,13 @@
 #include "xmpp/core/stanza.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/task_bag.h"
 #include "xmppd/ticket.h"
 
 namespace xmppd {
 
 class Host;
+class Scope;
 class Session;
 class Worker;
 struct Activation;
@@ -44,12 +46,13 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   // Keeps `stanza`, which is for this account, from being acknowledged to its sender until the
   // ticket is settled: something is being stored for it. To be called before its hook returns.
   [[nodiscard]] Ticket hold(const xmpp::Stanza& stanza);
-  // Runs a task that dies with this account, and keeps it in memory until then.
-  void spawn(xmpp::Task<void> task) { tasks_.spawn(run(std::move(task))); }
+  // Runs a task of the module whose scope it is; it dies with this account or with the module, and
+  // keeps the account in memory until then.
+  void spawn(Scope& scope, xmpp::Task<void> task) { tasks_.spawn(scope, run(std::move(task))); }
 
   template <typename T>
   [[nodiscard]] T& operator[](const AccountSlot<T>& slot) {
-    return slots_.get<T>(slot.index());
+    return slots_.get<T>(slot.entry());
   }
 
  private:
@@ -81,7 +84,7 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   std::unique_ptr<Activation> activation_;  // set while it is loaded: stanzas wait
   std::uint64_t loaded_epoch_ = 0;          // what is loaded; 0: not even existence
   bool is_outdated_ = false;                // was removed: not kept when nothing needs it any more
-  xmpp::TaskOwner tasks_;                   // last member: tasks go before what they use
+  TaskBag tasks_;                           // last member: tasks go before what they use
 };
 
 }  // namespace xmppd

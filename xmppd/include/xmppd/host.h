@@ -69,7 +69,7 @@ class XMPPD_API Host {
 
   template <typename T>
   [[nodiscard]] T& operator[](const HostSlot<T>& slot) {
-    return slots_.get<T>(slot.index());
+    return slots_.get<T>(slot.entry());
   }
 
  private:

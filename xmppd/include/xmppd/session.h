@@ -14,6 +14,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "xmpp/base/task.h"
 #include "xmpp/base/time.h"
@@ -23,10 +25,12 @@
 #include "xmppd/account.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/task_bag.h"
 
 namespace xmppd {
 
 class Link;
+class Scope;
 class SmState;
 class SmStore;
 struct SmTerms;
@@ -78,13 +82,16 @@ class XMPPD_API Session {
   [[nodiscard]] bool is_detached() const noexcept { return link_ == nullptr; }
   // Ends the stream with an error; a detached session ends soon.
   void close(xmpp::StreamError error);
-  // Runs a task that dies with this session.
-  void spawn(xmpp::Task<void> task) { tasks_.spawn(std::move(task)); }
+  // Runs a task of the module whose scope it is; it dies with this session or with the module.
+  void spawn(Scope& scope, xmpp::Task<void> task) { tasks_.spawn(scope, std::move(task)); }
 
   template <typename T>
   [[nodiscard]] T& operator[](const SessionSlot<T>& slot) {
-    return slots_.get<T>(slot.index());
+    return slots_.get<T>(slot.entry());
   }
+  // The modules' data that survive (slot.h), and back, for a session that is resumed elsewhere.
+  [[nodiscard]] std::vector<SavedSlot> save_slots() const { return slots_.save(); }
+  void hold_slots(std::vector<SavedSlot> saved) { slots_.hold(std::move(saved)); }
 
  private:
   friend class Account;
@@ -125,7 +132,7 @@ class XMPPD_API Session {
   std::uint64_t times_drained_ = 0;
   std::unique_ptr<SmState> sm_;  // null: nothing is acknowledged
   SlotBag slots_;
-  xmpp::TaskOwner tasks_;  // last member: tasks go before what they use
+  TaskBag tasks_;  // last member: tasks go before what they use
 };
 
 }  // namespace xmppd
