@@ -150,7 +150,8 @@ constexpr std::array kCommands = {
 
 template <typename F>
 void for_each_command(F&& visit) {
-  for (const auto table : {user_commands(), session_commands(), server_commands()}) {
+  for (const auto table :
+       {user_commands(), session_commands(), database_commands(), server_commands()}) {
     for (const auto& command : table) visit(command);
   }
 }

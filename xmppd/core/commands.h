@@ -43,6 +43,7 @@ struct Command {
 
 [[nodiscard]] std::span<const Command> user_commands() noexcept;
 [[nodiscard]] std::span<const Command> session_commands() noexcept;
+[[nodiscard]] std::span<const Command> database_commands() noexcept;
 [[nodiscard]] std::span<const Command> server_commands() noexcept;  // host, module, status, stop
 
 // nullptr: no such command.
