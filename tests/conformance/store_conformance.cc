@@ -5,6 +5,7 @@
 #include <array>
 
 #include "storage/dialect.h"
+#include "storage/schema.h"
 #include "storage_fixture.h"
 #include "support/postgres.h"
 
@@ -279,6 +280,57 @@ TEST_P(StoreConformance, AnAccountTakesEverythingWithIt) {
   for (const auto& [name, columns] : tables) EXPECT_EQ(count(name), 1) << name << ' ' << full;
   EXPECT_TRUE(remove("alice@localhost"));
   for (const auto& [name, columns] : tables) EXPECT_EQ(count(name), 0) << name;
+}
+
+TEST_P(StoreConformance, TheIntegrityCheckFindsNothingAndThenADamage) {
+  if (GetParam() == Kind::memory) return;
+  create(account("alice@localhost", {ScramHash::sha1}));
+  auto problems = world_.storage->check();
+  ASSERT_TRUE(problems) << problems.error().text;
+  EXPECT_EQ(*problems, std::vector<std::string>());
+  const StorageStatus status = world_.storage->status();
+  EXPECT_TRUE(status.is_reachable) << status.error;
+  EXPECT_EQ(status.schema, sql::migrations().size());
+  EXPECT_EQ(status.schema, status.schema_known);
+  EXPECT_EQ(*world_.storage->migrate(), 0U);
+  other_session().execute("DELETE FROM scram_keys");
+  problems = world_.storage->check();
+  ASSERT_TRUE(problems);
+  EXPECT_EQ(*problems,
+            std::vector<std::string>{"the password keys of alice@localhost are incomplete"});
+}
+
+// A database of each earlier schema keeps its account and gets what came since.
+TEST_P(StoreConformance, EverySchemaIsUpgraded) {
+  if (GetParam() == Kind::memory) return;
+  for (std::size_t from = 1; from < sql::migrations().size(); ++from) {
+    const TemporaryDirectory directory;
+    std::unique_ptr<PostgresSchema> schema;
+    StorageOptions options;
+    sql::SessionOptions old;
+    if (GetParam() == Kind::postgresql) {
+      schema = std::make_unique<PostgresSchema>();
+      old = schema->options();
+      options.driver = old.driver;
+      options.connection = old.connection;
+    }
+    options.path = old.path = directory.file("test.db");
+    {
+      sql::Session session(old);
+      EXPECT_EQ(sql::migrate(session, sql::migrations().first(from)), static_cast<int>(from));
+      session.execute(
+          "INSERT INTO accounts (host, username, enabled, created_at_ms, key_hashes)"
+          " VALUES ('localhost', 'alice', 1, 1700000000000, 0)");
+    }
+    World world(options);
+    auto found = world.storage->read_blocking(
+        "a", [](Tx& tx, const xmpp::Jid& j) { return tx.accounts().find(j); },
+        jid("alice@localhost"));
+    ASSERT_TRUE(found) << from;
+    EXPECT_TRUE(*found) << from;
+    EXPECT_EQ(world.storage->status().schema, sql::migrations().size());
+    EXPECT_EQ(*world.storage->check(), std::vector<std::string>()) << from;
+  }
 }
 
 // Rosters ----------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ constexpr std::array kCommands = {
 template <typename F>
 void for_each_command(F&& visit) {
   for (const auto table : {user_commands(), session_commands(), host_commands(), module_commands(),
-                           server_commands()}) {
+                           database_commands(), server_commands()}) {
     for (const auto& command : table) visit(command);
   }
 }

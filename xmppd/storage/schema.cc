@@ -158,12 +158,16 @@ int schema_version(Session& session) {
   session.execute(
       "CREATE TABLE IF NOT EXISTS schema_migrations"
       " (number INTEGER PRIMARY KEY, name TEXT NOT NULL)");
+  return recorded_schema(session);
+}
+
+int recorded_schema(Session& session) {
   Query newest = session.query("SELECT COALESCE(MAX(number), 0) FROM schema_migrations");
   newest.step();
   return static_cast<int>(newest.integer(0));
 }
 
-void migrate(Session& session, std::span<const Migration> steps) {
+int migrate(Session& session, std::span<const Migration> steps) {
   const int version = schema_version(session);
   if (version > static_cast<int>(steps.size())) {
     throw DataError("its schema is number " + std::to_string(version) + ", this xmppd knows " +
@@ -181,6 +185,7 @@ void migrate(Session& session, std::span<const Migration> steps) {
     }
     session.commit();
   }
+  return static_cast<int>(steps.size()) - version;
 }
 
 }  // namespace xmppd::sql

@@ -20,11 +20,15 @@ struct Migration {
 
 [[nodiscard]] std::span<const Migration> migrations() noexcept;
 
-// The number of the last migration that the database has had; 0 for an empty one. Throws.
+// The number of the last migration that the database has had; 0 for an empty one, which gets the
+// table of migrations. Throws.
 [[nodiscard]] int schema_version(Session& session);
 
-// Applies those of `steps` that are missing, each in a transaction. Throws; DataError if the
-// database is newer than `steps`.
-void migrate(Session& session, std::span<const Migration> steps);
+// The same of a database that had migrations. Changes nothing; throws.
+[[nodiscard]] int recorded_schema(Session& session);
+
+// Applies those of `steps` that are missing, each in a transaction; how many. Throws; DataError if
+// the database is newer than `steps`.
+int migrate(Session& session, std::span<const Migration> steps);
 
 }  // namespace xmppd::sql

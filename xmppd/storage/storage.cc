@@ -2,6 +2,7 @@
 #include "storage/storage.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -9,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "storage/check.h"
 #include "storage/connection_string.h"
 #include "storage/schema.h"
 #include "storage/session.h"
@@ -25,27 +27,40 @@ namespace {
 
 const xmpp::log::Context kLog{.component = "storage", .stream = {}, .jid = {}};
 
+struct Counters {
+  std::atomic<std::uint64_t> commits{0};
+  std::atomic<std::uint64_t> operations{0};
+  std::atomic<std::uint64_t> failures{0};
+};
+
 // A session with the stores on it, and the rules of transactions.
 class Executor {
  public:
-  explicit Executor(std::unique_ptr<sql::Driver> driver)
-      : session_(std::move(driver)), tx_(session_) {}
+  Executor(std::unique_ptr<sql::Driver> driver, Counters& counters)
+      : session_(std::move(driver)), tx_(session_), counters_(counters) {}
 
   [[nodiscard]] sql::Session& session() noexcept { return session_; }
 
   // One operation in a transaction of its own; its outcome is set. False: no transaction could be
   // begun.
   bool run_alone(Operation& operation) {
+    ++counters_.operations;
     auto begun = session_.guarded([&] { begin_for(operation); });
     if (!begun) {
       operation.fail(begun.error());
+      ++counters_.failures;
       return false;
     }
-    if (!run_in_transaction(operation) || !operation.is_write()) {
+    const bool is_ok = run_in_transaction(operation);
+    if (!is_ok) ++counters_.failures;
+    if (!is_ok || !operation.is_write()) {
       session_.rollback();
       return true;
     }
-    if (auto failed = commit()) operation.fail(*failed);
+    if (auto failed = commit()) {
+      operation.fail(*failed);
+      ++counters_.failures;
+    }
     return true;
   }
 
@@ -56,7 +71,10 @@ class Executor {
       if (!begun) return fail_all(batch, 0, begun.error());
       if (run_together(batch)) {
         auto failed = commit();
-        if (!failed) return;
+        if (!failed) {
+          counters_.operations += batch.size();
+          return;
+        }
         if (session_.is_commit_undecided()) return fail_all(batch, 0, *failed);
       }
       session_.rollback();
@@ -110,7 +128,10 @@ class Executor {
   // Commits; an error if that failed, and then no transaction is open.
   std::optional<StorageError> commit() {
     auto committed = session_.guarded([&] { session_.commit(); });
-    if (committed) return std::nullopt;
+    if (committed) {
+      ++counters_.commits;
+      return std::nullopt;
+    }
     StorageError error = committed.error();
     const bool is_undecided = session_.is_commit_undecided();
     session_.rollback();
@@ -122,12 +143,15 @@ class Executor {
     return error;
   }
 
-  static void fail_all(const Operations& batch, std::size_t from, const StorageError& error) {
+  void fail_all(const Operations& batch, std::size_t from, const StorageError& error) {
+    counters_.operations += batch.size() - from;
+    counters_.failures += batch.size() - from;
     for (std::size_t i = from; i < batch.size(); ++i) batch[i]->fail(error);
   }
 
   sql::Session session_;
   sql::SqlTx tx_;
+  Counters& counters_;
 };
 
 sql::SessionOptions session_options(const StorageOptions& options, bool is_reader) {
@@ -141,6 +165,15 @@ sql::SessionOptions session_options(const StorageOptions& options, bool is_reade
   session.connection = options.connection;
   return session;
 }
+
+// For people and logs: never a password.
+std::string name_of(const StorageOptions& options) {
+  if (options.driver == sql::DriverKind::sqlite) return options.path;
+  return sql::describe_connection(options.connection).value_or("?");
+}
+
+// Reading everything may take long.
+constexpr std::chrono::hours kCheckTimeout{1};
 
 using SteadyClock = std::chrono::steady_clock;
 
@@ -158,7 +191,8 @@ struct Queue {
 // A connection that writes, with the operations of its keys: also reads of keys with pending
 // writes.
 struct Writer {
-  explicit Writer(std::unique_ptr<sql::Driver> driver) : executor(std::move(driver)) {}
+  Writer(std::unique_ptr<sql::Driver> driver, Counters& counters)
+      : executor(std::move(driver), counters) {}
   Executor executor;
   Queue queue;
 };
@@ -172,13 +206,13 @@ class SqlStorage::Impl {
     const bool is_sqlite = options_.driver == sql::DriverKind::sqlite;
     const unsigned writers = is_sqlite ? 1U : std::max(1U, options_.writers);
     for (unsigned i = 0; i < writers; ++i) {
-      writers_.push_back(std::make_unique<Writer>(make_driver(false)));
+      writers_.push_back(std::make_unique<Writer>(make_driver(false), counters_));
       if (i == 0) sql::migrate(writers_[0]->executor.session(), sql::migrations());
     }
     // Every connection to ":memory:" would have a database of its own.
     const unsigned readers = is_sqlite && options_.path == ":memory:" ? 0 : options_.readers;
     for (unsigned i = 0; i < readers; ++i) {
-      readers_.push_back(std::make_unique<Executor>(make_driver(true)));
+      readers_.push_back(std::make_unique<Executor>(make_driver(true), counters_));
     }
   }
 
@@ -244,6 +278,34 @@ class SqlStorage::Impl {
     return false;
   }
 
+  [[nodiscard]] StorageStatus status() {
+    StorageStatus status;
+    status.database = name_of(options_);
+    status.schema_known = sql::migrations().size();
+    status.waiting = depth();
+    status.commits = counters_.commits;
+    status.operations = counters_.operations;
+    status.failures = counters_.failures;
+    auto schema = on_own_connection(options_.timeout, true, [](sql::Session& session) {
+      return static_cast<std::size_t>(sql::recorded_schema(session));
+    });
+    status.is_reachable = schema.has_value();
+    if (schema) {
+      status.schema = *schema;
+    } else {
+      status.error = schema.error().text;
+    }
+    return status;
+  }
+  StorageResult<std::vector<std::string>> check() {
+    return on_own_connection(kCheckTimeout, true, &sql::check_integrity);
+  }
+  StorageResult<std::size_t> migrate() {
+    return on_own_connection(options_.timeout, false, [](sql::Session& session) {
+      return static_cast<std::size_t>(sql::migrate(session, sql::migrations()));
+    });
+  }
+
   [[nodiscard]] bool has_threads() const noexcept { return options_.has_threads; }
   [[nodiscard]] std::size_t depth() {
     const std::lock_guard lock(mutex_);
@@ -251,6 +313,23 @@ class SqlStorage::Impl {
   }
 
  private:
+  template <typename F>
+  auto on_own_connection(std::chrono::milliseconds timeout, bool is_reader, F use)
+      -> StorageResult<std::invoke_result_t<F, sql::Session&>> {
+    if (options_.driver == sql::DriverKind::sqlite && options_.path == ":memory:") {
+      return xmpp::Err(StorageError{StorageErrorCode::unavailable,
+                                    "a database in memory has one connection only"});
+    }
+    sql::SessionOptions session_of = session_options(options_, is_reader);
+    session_of.timeout = timeout;
+    try {
+      sql::Session session(options_.make_driver(session_of));
+      return use(session);
+    } catch (...) {
+      return xmpp::Err(sql::translate_current_exception());
+    }
+  }
+
   [[nodiscard]] std::unique_ptr<sql::Driver> make_driver(bool is_reader) const {
     return options_.make_driver(session_options(options_, is_reader));
   }
@@ -343,6 +422,7 @@ class SqlStorage::Impl {
   }
 
   const StorageOptions options_;
+  Counters counters_;
   std::vector<std::unique_ptr<Writer>> writers_;  // their queues are guarded by mutex_
   std::vector<std::unique_ptr<Executor>> readers_;
 
@@ -357,8 +437,7 @@ class SqlStorage::Impl {
 
 StorageResult<std::unique_ptr<SqlStorage>> SqlStorage::open(StorageOptions options) {
   const bool is_sqlite = options.driver == sql::DriverKind::sqlite;
-  const std::string name =
-      is_sqlite ? options.path : sql::describe_connection(options.connection).value_or("?");
+  const std::string name = name_of(options);
   try {
     auto impl = std::make_unique<Impl>(std::move(options));
     impl->start_threads();
@@ -396,6 +475,16 @@ bool SqlStorage::run_batch() {
 }
 std::size_t SqlStorage::depth() const {
   return impl_->depth();
+}
+
+StorageStatus SqlStorage::status() const {
+  return impl_->status();
+}
+StorageResult<std::vector<std::string>> SqlStorage::check() const {
+  return impl_->check();
+}
+StorageResult<std::size_t> SqlStorage::migrate() {
+  return impl_->migrate();
 }
 
 std::optional<StorageError> SqlStorage::submit(std::unique_ptr<Operation>& operation) {

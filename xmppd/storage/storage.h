@@ -18,8 +18,10 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "storage/driver.h"
 #include "xmppd/storage.h"
@@ -44,6 +46,20 @@ struct StorageOptions {
   sql::DriverFactory make_driver = &sql::make_driver;
 };
 
+// How a storage is, for operators.
+struct StorageStatus {
+  std::string database;  // never a password
+  bool is_reachable = false;
+  std::string error;  // why not
+  std::size_t schema = 0;
+  std::size_t schema_known = 0;
+  std::size_t waiting = 0;
+  // Since start:
+  std::uint64_t commits = 0;
+  std::uint64_t operations = 0;
+  std::uint64_t failures = 0;
+};
+
 class SqlStorage final : public Storage {
  public:
   // Opens or makes the database and brings its schema up to date. The error's text names the
@@ -55,6 +71,13 @@ class SqlStorage final : public Storage {
   // Runs what is queued, then ends the threads; later operations are refused. Call it before the
   // reactors of pending operations die.
   void stop();
+
+  // The next three use a connection of their own and wait for it: never on a worker.
+  [[nodiscard]] StorageStatus status() const;
+  // What is wrong with the database, see sql::check_integrity(); empty: nothing.
+  [[nodiscard]] StorageResult<std::vector<std::string>> check() const;
+  // Makes the migrations that are missing; how many.
+  [[nodiscard]] StorageResult<std::size_t> migrate();
 
   // Without threads: runs one pending read, else one pending batch; false if nothing waits.
   bool run_one();
