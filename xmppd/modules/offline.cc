@@ -127,6 +127,7 @@ class Offline final : public Module {
     std::int64_t& writes = hook.to[state_].writes;
     if (writes >= *messages_) return hook.bounce(StanzaCondition::service_unavailable);
     ++writes;
+    hook.to[state_].is_known_empty = false;
     hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza)));
     return Verdict::handled;
   }
@@ -166,9 +167,7 @@ class Offline final : public Module {
       bounce(account, stanza, StanzaCondition::service_unavailable);
       return;
     }
-    State& state = account[state_];
-    ++state.commits;
-    state.is_known_empty = false;
+    ++account[state_].commits;
     // Somebody may have come while it was being stored, and found nothing.
     if (find_taker(account) != nullptr) start(account);
   }
@@ -196,8 +195,8 @@ class Offline final : public Module {
         break;
       }
       if (batch->empty()) {
-        // What was committed behind this look may not have been seen by it.
-        state.is_known_empty = commits == state.commits;
+        // What was written meanwhile may not have been seen by this look.
+        state.is_known_empty = state.writes == 0 && commits == state.commits;
         if (state.is_known_empty) break;
         continue;
       }
