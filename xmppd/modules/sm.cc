@@ -1,4 +1,4 @@
-// XEP-0198 1.6.1 partial: no resumption after a restart, none within SASL2
+// XEP-0198 1.6.1 partial: nothing within SASL2 and Bind 2
 // Grants stream management: on what terms stanzas are acknowledged and sessions wait for their
 // clients. Counting, queues and the wait itself are the core's.
 #include <algorithm>
