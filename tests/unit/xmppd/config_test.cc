@@ -53,6 +53,7 @@ workers = 4
 data_dir = "../data"
 control_socket = "c.sock"
 drain_timeout = "1m"
+module_path = ["mine", "/opt/theirs"]
 [log]
 level = "debug"
 format = "json"
@@ -90,6 +91,8 @@ admins = ["Admin@B.example"]
   EXPECT_EQ(config.server.data_dir, "/etc/data");
   EXPECT_EQ(config.server.control_socket, "/etc/xmppd/c.sock");
   EXPECT_EQ(config.server.drain_timeout, minutes(1));
+  EXPECT_EQ(config.server.module_path,
+            (std::vector<std::filesystem::path>{"/etc/xmppd/mine", "/opt/theirs"}));
   EXPECT_EQ(config.log.level, xmpp::log::Level::debug);
   EXPECT_EQ(config.log.format, LogFormat::json);
   EXPECT_EQ(config.log.file, "/var/log/xmppd.log");
@@ -167,6 +170,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"[server]\ndrain_timeout = 10\n",
             "2:17: server.drain_timeout: expected a duration from \"0s\" to \"1h\", such as "
             "\"60s\" or \"5m\", found 10\n"},
+        Bad{"[server]\nmodule_path = \"m\"\n",
+            "2:15: server.module_path: expected a list of strings, found \"m\"\n"},
+        Bad{"[server]\nmodule_path = [\"\"]\n",
+            "2:16: server.module_path[0]: expected a directory, found \"\"\n"},
         Bad{"[server]\ndata_dir = \"\"\n", "2:12: server.data_dir: expected a path, found \"\"\n"},
         Bad{"server = 3\n", "1:10: server: expected a table, [server], found 3\n"},
         Bad{"[log]\nlevel = \"loud\"\n",
