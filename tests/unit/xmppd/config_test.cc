@@ -114,7 +114,7 @@ admins = ["Admin@B.example"]
   EXPECT_EQ(profile.auth.channel_binding, ChannelBindingPolicy::off);
   const auto& options = profile.module.at("register").options;
   EXPECT_EQ(std::get<std::string>(options.at("allow").value), "none");
-  EXPECT_EQ(options.at("allow").at.line, 26U);
+  EXPECT_EQ(options.at("allow").at.line, 27U);
   EXPECT_EQ(std::get<std::int64_t>(options.at("per_hour").value), 5);
   EXPECT_EQ(std::get<std::vector<ConfigValue>>(options.at("domains").value).size(), 2U);
   EXPECT_EQ(config.profiles.at("plain").modules.base, ModuleSelection::Base::none);
