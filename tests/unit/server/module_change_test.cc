@@ -461,8 +461,9 @@ TEST_F(ModuleManagerTest, OptionsAreThoseOfTheConfiguration) {
   EXPECT_EQ(value(), "9");
   changed.module["register"].options["per_address"].value = std::int64_t{-9};
   modules().configure("default", changed);
-  EXPECT_NE(reload("register").find("refused: profile.default.module.register.per_address"),
-            std::string::npos);
+  const auto error = reload("register");
+  EXPECT_TRUE(error.starts_with("refused: ")) << error;
+  EXPECT_NE(error.find("profile.default.module.register.per_address"), std::string::npos) << error;
   EXPECT_EQ(value(), "9");
 }
 
