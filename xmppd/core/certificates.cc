@@ -3,9 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <map>
 #include <stdexcept>
-#include <utility>
 
 #include "xmpp/base/log.h"
 #include "xmpp/net/dns.h"
@@ -27,8 +25,12 @@ void write_file(const std::filesystem::path& path, const std::string& text, mode
 
 }  // namespace
 
-Certificates::Certificates(const Config& config) {
-  std::map<std::pair<std::filesystem::path, std::filesystem::path>, std::size_t> loaded_at;
+const xmpp::TlsCertificate* Certificates::find(const Files& files) const noexcept {
+  const auto found = loaded_at_.find(files);
+  return found == loaded_at_.end() ? nullptr : &all_[found->second];
+}
+
+Certificates::Certificates(const Config& config, const Certificates* known) {
   std::vector<std::string> fingerprints;  // as all_
   for (const HostConfig& host : config.hosts) {
     auto certificate = host.certificate;
@@ -51,18 +53,19 @@ Certificates::Certificates(const Config& config) {
       }
     }
     // Many hosts may share one file (a wildcard, a list of names): it is read and parsed once.
-    const auto [place, is_new] = loaded_at.try_emplace({certificate, key}, all_.size());
+    const auto [place, is_new] = loaded_at_.try_emplace({certificate, key}, all_.size());
     if (!is_new) {
       all_[place->second].hosts.push_back(xmpp::net::to_a_labels(host.name));
       shown_.push_back({host.name, certificate, fingerprints[place->second], is_self_signed});
       continue;
     }
-    auto loaded = xmpp::load_tls_certificate(certificate.string(), key.string(),
-                                             {xmpp::net::to_a_labels(host.name)});
+    auto loaded = xmpp::load_tls_certificate(
+        certificate.string(), key.string(), {xmpp::net::to_a_labels(host.name)},
+        known == nullptr ? nullptr : known->find({certificate, key}));
     if (!loaded) {
       throw std::runtime_error("host \"" + host.name + "\": " + loaded.error().text);
     }
-    fingerprints.push_back(xmpp::certificate_fingerprint(loaded->certificate_pem));
+    fingerprints.push_back(xmpp::certificate_fingerprint(*loaded));
     shown_.push_back({host.name, certificate, fingerprints.back(), is_self_signed});
     all_.push_back(std::move(*loaded));
   }

@@ -222,7 +222,7 @@ void Server::drain(const std::function<bool()>& is_impatient) {
 std::string Server::load_certificates(const Config& config) {
   const std::lock_guard lock(certificates_mutex_);
   try {
-    auto fresh = std::make_unique<Certificates>(config);
+    auto fresh = std::make_unique<Certificates>(config, certificates_.get());
     if (tls_context_ == nullptr) {
       auto context = xmpp::TlsContext::make_server(fresh->all());
       if (!context) return "TLS: " + context.error().text;

@@ -16,7 +16,7 @@ const std::string kTwo = "[host.\"localhost\"]\n[host.\"other.example\"]\n";
 const std::string kOne = "[host.\"localhost\"]\n";
 
 // What `config reload` does once the file is found good.
-void apply(World& world, const std::string& hosts) {
+void reconfigure(World& world, const std::string& hosts) {
   auto fresh = sim::make_config({.workers = 2, .config = hosts});
   auto config =
       std::make_shared<const Config>(applicable_config(world.server().config(), std::move(fresh)));
@@ -50,7 +50,7 @@ TEST(Hosts, ComeAndGoWhileOthersGoOn) {
   world.run_for(kSecond);
   ASSERT_TRUE(romeo.saw("</jid>") && juliet.saw("</jid>"));
 
-  apply(world, kOne);
+  reconfigure(world, kOne);
   world.run_for(kSecond);
   EXPECT_TRUE(juliet.saw("<host-gone")) << juliet.seen();
   EXPECT_TRUE(half.saw("<host-gone")) << half.seen();
@@ -66,7 +66,7 @@ TEST(Hosts, ComeAndGoWhileOthersGoOn) {
     });
   }
 
-  apply(world, kTwo);
+  reconfigure(world, kTwo);
   RawClient again(world);
   again.write(login_at("other.example", "juliet") + kPing);
   world.run_for(kSecond);
@@ -84,7 +84,7 @@ TEST(Hosts, AProfileThatChangesResetsItsSessionsOnly) {
   romeo.write(login("romeo"));
   juliet.write(login_at("other.example", "juliet"));
   world.run_for(kSecond);
-  apply(world, big + "[host.\"other.example\"]\nprofile = \"big\"\n");
+  reconfigure(world, big + "[host.\"other.example\"]\nprofile = \"big\"\n");
   world.run_for(kSecond);
   EXPECT_TRUE(juliet.saw("<reset")) << juliet.seen();
   romeo.write(kPing);
@@ -115,12 +115,12 @@ TEST(Hosts, GoAtAnyMoment) {
     romeo.write(
         "<message to='a@other.example'><body>x</body></message>"
         "<message to='nobody@other.example'><body>x</body></message>");
-    const auto steps = world.rng().next() % 400;
+    const auto steps = world.rng().below(400);
     for (std::uint64_t i = 0; i < steps; ++i) (void)world.step(world.now() + kSecond);
-    apply(world, kOne);
-    const auto between = world.rng().next() % 30;
+    reconfigure(world, kOne);
+    const auto between = world.rng().below(30);
     for (std::uint64_t i = 0; i < between; ++i) (void)world.step(world.now() + kSecond);
-    if (seed % 2 == 0) apply(world, kTwo);
+    if (seed % 2 == 0) reconfigure(world, kTwo);
     world.run_for(kSecond * 10);
     romeo.write(kPing);
     world.run_for(kSecond);
@@ -132,7 +132,7 @@ TEST(Hosts, GoAtAnyMoment) {
 TEST(Hosts, LimitsChangeForStreamsThatOpenLater) {
   World world({.seed = 3, .workers = 2, .config = kOne});
   world.add_account("romeo@localhost");
-  apply(world, kOne + "[limits]\nstanza_bytes = 10000\nsessions_per_account = 1\n");
+  reconfigure(world, kOne + "[limits]\nstanza_bytes = 10000\nsessions_per_account = 1\n");
   RawClient first(world);
   RawClient second(world);
   first.write(login("romeo"));
