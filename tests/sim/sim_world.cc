@@ -108,7 +108,7 @@ void SimWorld::add_account(const std::string& jid, std::string_view password) {
       },
       account);
   if (!created || !*created) throw std::runtime_error("cannot make the account " + jid);
-  server_->refresh_common_hashes();
+  server_->refresh_facts(std::string(parsed->domain()));
 }
 
 xmpp::net::Reactor& SimWorld::make_reactor() {
