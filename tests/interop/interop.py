@@ -92,7 +92,6 @@ def plus(binding, *options):
     return run
 
 
-<<<<<<< HEAD
 def offline(*kinds):
     """A scenario: what was sent while nobody was there reaches each kind of client at its login."""
 
@@ -125,8 +124,6 @@ def services(arguments, children):
         print(line)
 
 
-||||||| 4e8ab1c
-=======
 def resumption(arguments, children):
     """A scenario: slixmpp's connection is cut; it comes back and has lost nothing."""
     server = servers.start(arguments.server, children, USERS, arguments.bin_dir)
@@ -152,7 +149,6 @@ def resumption(arguments, children):
     other.quit()
 
 
->>>>>>> sm
 def s_client(server, port, *options):
     """What openssl s_client says of one connection."""
     return subprocess.run(
