@@ -224,7 +224,8 @@ TEST_P(StoreConformance, BytesByKey) {
 // Tables that are no account's own. A table of accounts has the columns host and username and goes
 // with its account; whoever adds another kind adds it here.
 // (Stanzas of a session go with it, which goes with its account.)
-constexpr std::array<std::string_view, 4> kTablesOfNobody = {"accounts", "key_value", "schema_migrations", "sm_stanzas"};
+constexpr std::array<std::string_view, 4> kTablesOfNobody = {"accounts", "key_value",
+                                                             "schema_migrations", "sm_stanzas"};
 
 std::vector<std::string> strings_of(sql::Query& query) {
   std::vector<std::string> all;

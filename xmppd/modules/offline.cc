@@ -76,7 +76,7 @@ Session* find_taker(Account& account) {
 }
 
 // nullopt: what is stored is no message.
-std::optional<Stanza> restore(const OfflineMessage& message, const Jid& host) {
+std::optional<Stanza> parse_kept(const OfflineMessage& message, const Jid& host) {
   auto document = xmpp::xml::Document::parse(message.stanza, xmpp::ns::client);
   if (!document) return std::nullopt;
   auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
@@ -249,7 +249,7 @@ class Offline final : public Module {
 
   void deliver(Session& session, const std::vector<OfflineMessage>& batch) {
     for (const OfflineMessage& message : batch) {
-      if (auto stanza = restore(message, session.host().jid())) {
+      if (auto stanza = parse_kept(message, session.host().jid())) {
         session.deliver(std::move(*stanza));
       } else {
         xmpp::log::warn(scope_->log_context(), "a stored message cannot be read: it is dropped",

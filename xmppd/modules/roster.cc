@@ -47,12 +47,9 @@ struct State {
 
 struct Interest {
   static constexpr std::string_view kSlotName = "interest";
-  [[nodiscard]] std::string save() const {
-    if (!wants_pushes) return {};
-    return wants_versions ? "versions" : "pushes";
-  }
+  [[nodiscard]] std::string save() const { return wants_pushes ? "pushes" : ""; }
   static std::optional<Interest> restore(std::string_view saved) {
-    return Interest{true, saved == "versions"};
+    return Interest{!saved.empty()};
   }
   bool wants_pushes = false;
 };
