@@ -1,4 +1,5 @@
 // Every store, on every kind of database: what its interface promises.
+// Length: one suite, so that no store can be left out on one of them.
 #include <gtest/gtest.h>
 
 #include <algorithm>

@@ -170,8 +170,8 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Instant paused_until_ = xmpp::kNever;  // kNever: is read
   const Worker* congested_ = nullptr;          // whose mailbox has to drain before reading goes on
   std::size_t place_ = 0;
-  // A resumption (which?) or the last acknowledgement waits for tickets: until when at most, when it
-  // is tried again.
+  // A resumption (which?) or the last acknowledgement waits for tickets: until when at most, when
+  // it is tried again.
   std::string resume_wanted_;
   xmpp::Instant resume_by_ = xmpp::kNever;
   xmpp::Instant close_by_ = xmpp::kNever;

@@ -435,11 +435,13 @@ TEST_F(ModuleManagerTest, RequirementsAreKept) {
   EXPECT_EQ(reload("roster"), "");
   EXPECT_EQ(instances("roster"), 3U);
   EXPECT_EQ(instances("subscription"), 3U);
-  EXPECT_EQ(unload("subscription"), "");
-  EXPECT_EQ(unload("roster"), "");
+  for (const auto* name : {"blocking", "last", "subscription", "roster"}) {
+    EXPECT_EQ(unload(name), "") << name;
+  }
   EXPECT_EQ(instances("roster"), 0U);
-  EXPECT_EQ(load("roster"), "");
-  EXPECT_EQ(load("subscription"), "");
+  for (const auto* name : {"roster", "subscription", "last", "blocking"}) {
+    EXPECT_EQ(load(name), "") << name;
+  }
 }
 
 TEST_F(ModuleManagerTest, OptionsAreThoseOfTheConfiguration) {

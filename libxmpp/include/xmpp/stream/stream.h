@@ -7,8 +7,9 @@
 //
 // The machine pauses at each event that asks a question (HeaderReceived, StartTls,
 // CredentialsWanted, PasswordOffered, IdentityWanted, Authenticated on the receiver,
-// BindRequested, EnableRequested, ResumeRequested, CloseRequested): next() gives NeedBytes until the answer came,
-// received bytes wait inside, and in a pause the machine may be moved to another worker.
+// BindRequested, EnableRequested, ResumeRequested, CloseRequested): next() gives NeedBytes until
+// the answer came, received bytes wait inside, and in a pause the machine may be moved to another
+// worker.
 // ReadyToAuthenticate asks too, but iqs go on. An answer that comes after the stream has died is
 // ignored, so that a driver need not cancel its look-ups. Negotiation is one loop over a table of
 // features (features.h) for both roles; the tables do not know which side we are.
