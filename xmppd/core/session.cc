@@ -133,6 +133,7 @@ void Session::send_probes() {
 }
 
 void Session::acknowledge_more() {
+  sm_->save_count();
   if (link_ != nullptr) link_->acknowledge_more();
 }
 
@@ -147,6 +148,8 @@ void Session::detach(std::unique_ptr<Session> session, ConnectionInfo last) {
   sm.last_connection = std::move(last);
   sm.is_ack_requested = false;
   sm.stored_until.reset();
+  // What the client is told when it comes back, even to another process.
+  if (sm.has_visited) self.send_probes();
   if (sm.is_stored) SmStore::put_queue(self);
   wait(std::move(session), sm.terms.window);
   if (account.detached_.size() > sm.terms.detached_max) account.detached_.front()->end_soon();

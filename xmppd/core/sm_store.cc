@@ -165,6 +165,7 @@ bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
       host.profile_.hooks().fire(hook) == Verdict::handled && hook.terms.is_resumable;
   if (!granted || account.find_session(record.jid.resource()) != nullptr) {
     session.reset();
+    if (counter != nullptr) worker.server().sm_counters().release(*counter);
     worker.accounts().drop_if_idle(account);
     return false;
   }
