@@ -49,7 +49,7 @@ Outcome run_receiver(unsigned choice, std::string_view bytes, std::size_t chunk)
   offer.tls_required = offer.tls_available && (choice & 8U) != 0;
   offer.preauth_iq = {ns::register_};
   StreamPolicy policy;
-  policy.nonzas = {ns::sm};
+  policy.sm = true;
   ReceiverDriver driver(std::move(offer), std::move(policy), (choice & 2U) != 0);
   return run(driver, bytes, chunk);
 }
@@ -60,6 +60,7 @@ Outcome run_initiator(unsigned choice, std::string_view bytes, std::size_t chunk
                : (choice & 8U) != 0 ? StreamPolicy::Tls::optional
                                     : StreamPolicy::Tls::required;
   policy.plain_without_tls = true;
+  policy.resumption = {"known", 3, *Jid::parse("alice@localhost/old")};
   InitiatorDriver driver(std::move(policy), (choice & 2U) != 0);
   return run(driver, bytes, chunk);
 }

@@ -128,7 +128,7 @@ def resumption(arguments, children):
     """A scenario: slixmpp's connection is cut; it comes back and has lost nothing."""
     server = servers.start(arguments.server, children, USERS, arguments.bin_dir)
     client = login("slixmpp", children, server, "alice", ("--sm",))
-    other = login("xmppjs", children, server, "bob")
+    other = login("slixmpp", children, server, "bob")
     if not client.said("enabled"):
         raise Failure("slixmpp has not enabled stream management")
     exchange(client, other)

@@ -2,6 +2,7 @@
 
 import signal
 import tempfile
+import time
 import unittest
 
 import wire
@@ -138,6 +139,7 @@ class Restart(unittest.TestCase):
         self.assertEqual(answer.tag, f"{{{SM}}}failed")
         alice.send("</stream:stream>")
         self.assertIsInstance(self.last(alice), wire.Closed)
+        time.sleep(1)  # nobody says when that was stored
         self.end(signal.SIGKILL)
         alice, answer = self.resume("alice", id, 2)
         self.assertEqual(answer.tag, f"{{{SM}}}failed")

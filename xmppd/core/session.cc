@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/activation.h"
 #include "core/link.h"
 #include "core/profile_runtime.h"
 #include "core/server.h"
@@ -133,6 +134,7 @@ void Session::send_probes() {
 }
 
 void Session::acknowledge_more() {
+  sm_->save_count();
   if (link_ != nullptr) link_->acknowledge_more();
 }
 
@@ -147,6 +149,8 @@ void Session::detach(std::unique_ptr<Session> session, ConnectionInfo last) {
   sm.last_connection = std::move(last);
   sm.is_ack_requested = false;
   sm.stored_until.reset();
+  // What the client is told when it comes back, even to another process.
+  if (sm.has_visited) self.send_probes();
   if (sm.is_stored) SmStore::put_queue(self);
   wait(std::move(session), sm.terms.window);
   if (account.detached_.size() > sm.terms.detached_max) account.detached_.front()->end_soon();
@@ -157,7 +161,16 @@ void Session::detach(std::unique_ptr<Session> session, ConnectionInfo last) {
 void Session::wait(std::unique_ptr<Session> session, xmpp::Duration window) {
   Session& self = *session;
   Worker& worker = self.account_.host_.worker_;
-  self.sm_->expiry.set_callback([&self] { end(self.take_detached()); });
+  self.sm_->expiry.set_callback([&self, &worker] {
+    if (self.account_.is_active()) {
+      end(self.take_detached());
+      return;
+    }
+    // It came back with the server and nobody has asked for its account since: modules need to know
+    // it before what is undelivered passes them.
+    (void)worker.activator().activate(self.account_.jid(), self.account_.host_);
+    worker.reactor().timers().set(self.sm_->expiry, worker.reactor().now() + kActivationRetry);
+  });
   worker.reactor().timers().set(self.sm_->expiry, worker.reactor().now() + window);
   self.account_.detached_.push_back(std::move(session));
 }

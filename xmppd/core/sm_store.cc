@@ -51,6 +51,7 @@ SmSessionRecord SmStore::record_of(Session& session) {
   if (session.is_detached()) {
     record.detached_at = session.account_.host_.worker_.reactor().wall();
   }
+  record.slots = to_bytes(session.save_slots());
   if (session.is_available()) record.presence = to_xml(*session.presence(), xmpp::ns::client);
   return record;
 }
@@ -165,6 +166,7 @@ bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
       host.profile_.hooks().fire(hook) == Verdict::handled && hook.terms.is_resumable;
   if (!granted || account.find_session(record.jid.resource()) != nullptr) {
     session.reset();
+    if (counter != nullptr) worker.server().sm_counters().release(*counter);
     worker.accounts().drop_if_idle(account);
     return false;
   }
@@ -182,6 +184,7 @@ bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
   }
   sm.restored = sm.queue.size();
   restore_presence(*session, record.presence);
+  if (auto slots = parse_saved_slots(record.slots)) session->hold_slots(std::move(*slots));
   sm.last_connection.connected_at = worker.reactor().now();
   account.sessions_.push_back(session.get());
   worker.count_session(1);

@@ -42,7 +42,7 @@ struct State {
   bool is_known_empty = false;
   std::uint64_t commits = 0;
   std::int64_t writes = 0;  // under way
-  std::vector<Stanza> held;
+  std::vector<std::pair<Stanza, Ticket>> held;
 };
 
 // Tells a session from a later one of the same resource.
@@ -108,7 +108,8 @@ class Offline final : public Module {
     if (!hook.stanza.is_message()) return Verdict::pass;
     State& state = hook.to[state_];
     if (!state.is_holding || state.held.size() >= kHeldMax) return Verdict::pass;
-    state.held.push_back(std::move(hook.stanza));
+    auto ticket = hook.to.hold(hook.stanza);
+    state.held.emplace_back(std::move(hook.stanza), std::move(ticket));
     return Verdict::handled;
   }
 
@@ -128,11 +129,13 @@ class Offline final : public Module {
     if (writes >= *messages_) return hook.bounce(StanzaCondition::service_unavailable);
     ++writes;
     hook.to[state_].is_known_empty = false;
-    hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza)));
+    // Not acknowledged to the sender before it is stored, or refused.
+    auto ticket = hook.to.hold(hook.stanza);
+    hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza), std::move(ticket)));
     return Verdict::handled;
   }
 
-  Task<void> store(Account& account, Stanza stanza) {
+  Task<void> store(Account& account, Stanza stanza, Ticket ticket) {
     OfflineMessage message;
     message.sender = stanza.from().bare();
     message.received_at = scope_->reactor().wall();
@@ -150,6 +153,7 @@ class Offline final : public Module {
     auto stored = co_await storing;
     --account[state_].writes;
     settle(account, stanza, stored);
+    ticket.settle();
   }
 
   // Everything that follows from the outcome of a write.
@@ -225,7 +229,9 @@ class Offline final : public Module {
   void release(Account& account) {
     State& state = account[state_];
     state.is_holding = false;
-    for (Stanza& stanza : std::exchange(state.held, {})) account.host().send(std::move(stanza));
+    for (auto& [stanza, ticket] : std::exchange(state.held, {})) {
+      account.host().send(std::move(stanza));
+    }
   }
 
   xmpp::Completion<StorageResult<std::vector<OfflineMessage>>> load(const Jid& account,

@@ -35,14 +35,16 @@ StorageResult<void> SqlSmQueues::put(const SmSessionRecord& session) {
 StorageResult<void> SqlSmQueues::append(const std::string& id,
                                         const std::vector<SmStanza>& stanzas) {
   return session_.guarded([&] {
-    for (const SmStanza& stanza : stanzas) {
+    {
+      Query session = session_.query("SELECT 1 FROM sm_sessions WHERE id = ?");
       // Not for a session that has gone meanwhile, with its account for example.
-      Query insert = session_.change(
-          "INSERT INTO sm_stanzas (id, place, at_ms, stanza) SELECT id, ?, ?, ? FROM sm_sessions"
-          " WHERE id = ?");
-      insert.bind(static_cast<std::int64_t>(stanza.place));
-      insert.bind(milliseconds(stanza.at.time_since_epoch())).bind_blob(stanza.stanza).bind(id);
-      insert.run();
+      if (!session.bind(id).step()) return;
+    }
+    for (const SmStanza& stanza : stanzas) {
+      Query insert =
+          session_.change("INSERT INTO sm_stanzas (id, place, at_ms, stanza) VALUES (?, ?, ?, ?)");
+      insert.bind(id).bind(static_cast<std::int64_t>(stanza.place));
+      insert.bind(milliseconds(stanza.at.time_since_epoch())).bind_blob(stanza.stanza).run();
     }
   });
 }
