@@ -120,8 +120,8 @@ std::string render_array(const Array& array) {
 
 bool is_table(const Var& value) {
   if (!is_array(value)) return false;
-  const auto& array = *value.extract<Array::Ptr>();
-  return array.size() != 0 && std::all_of(array.begin(), array.end(), is_object);
+  const auto array = value.extract<Array::Ptr>();
+  return array->size() != 0 && std::all_of(array->begin(), array->end(), is_object);
 }
 
 std::string render_object(const Object& object) {
@@ -130,10 +130,10 @@ std::string render_object(const Object& object) {
   std::size_t width = 0;
   for (const auto& key : object.getNames()) width = std::max(width, width_of(title_of(key)));
   std::string out;
-  std::string tables;  // members that are lists of objects, below the lines
+  std::string tables;
   for (const auto& key : object.getNames()) {
-    if (is_table(object.get(key))) {
-      tables += '\n' + render_table(*object.getArray(key));
+    if (is_table(object.get(key))) {  // below the rest
+      tables += '\n' + title_of(key) + '\n' + render_table(*object.getArray(key));
       continue;
     }
     std::string title = title_of(key);

@@ -44,8 +44,10 @@ struct Command {
 
 [[nodiscard]] std::span<const Command> user_commands() noexcept;
 [[nodiscard]] std::span<const Command> session_commands() noexcept;
-[[nodiscard]] std::span<const Command> host_commands() noexcept;    // host, config
-[[nodiscard]] std::span<const Command> server_commands() noexcept;  // module, status, stop
+[[nodiscard]] std::span<const Command> host_commands() noexcept;  // host, config
+[[nodiscard]] std::span<const Command> module_commands() noexcept;
+[[nodiscard]] std::span<const Command> database_commands() noexcept;
+[[nodiscard]] std::span<const Command> server_commands() noexcept;  // status, stop
 
 // nullptr: no such command.
 [[nodiscard]] const Command* find_command(std::string_view full_name) noexcept;

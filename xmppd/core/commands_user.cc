@@ -69,7 +69,7 @@ xmpp::Task<void> refresh_hashes(CommandContext& context, xmpp::Jid jid) {
 struct ForgetAbsence {
   xmpp::Jid jid;
   bool operator()(Worker& worker) const {
-    worker.accounts().forget_absent(jid);
+    worker.activator().forget(jid);
     return true;
   }
 };
@@ -123,10 +123,11 @@ ResultTask change_password(CommandContext& context, CommandArguments arguments) 
 
 struct EndAccount {
   xmpp::Jid jid;
+  RosterRecord roster;
   bool operator()(Worker& worker) const {
     // In-band registration has not-authorized for this, too, and Prosody sends the same.
     // It also keeps clients from trying again for ever with a password that cannot work.
-    worker.end_links_of(jid, {xmpp::StreamCondition::not_authorized, "Account deleted"});
+    worker.end_account(jid, roster, {xmpp::StreamCondition::not_authorized, "Account deleted"});
     return true;
   }
 };
@@ -136,13 +137,13 @@ ResultTask delete_user(CommandContext& context, CommandArguments arguments) {
   if (find_host(context.server, jid.domain()) == nullptr) {
     co_return xmpp::Err(unknown_host(context.server, jid.domain()));
   }
-  auto remove = [](Tx& tx, const xmpp::Jid& who) { return tx.accounts().remove(who); };
+  auto remove = [](Tx& tx, const xmpp::Jid& who) { return remove_account(tx, who); };
   auto removing = context.server.storage().write(context.reactor, jid, remove, jid);
   auto removed = co_await removing;
   if (!removed) co_return xmpp::Err(storage_failed(removed.error()));
   if (!*removed) co_return xmpp::Err(no_account(jid));
   std::vector<std::size_t> owner = {owner_of(jid, context.server.worker_count())};
-  EndAccount question{jid};
+  EndAccount question{jid, std::move(**removed)};
   auto asked = ask_workers<bool>(context, std::move(owner), question);
   auto answered = co_await std::move(asked);
   auto refreshing = refresh_hashes(context, jid);

@@ -21,6 +21,7 @@
 #include "core/limits.h"
 #include "xmpp/base/log.h"
 #include "xmpp/base/result.h"
+#include "xmpp/base/secret.h"
 #include "xmpp/base/time.h"
 #include "xmpp/core/jid.h"
 #include "xmppd/export.h"
@@ -53,6 +54,7 @@ struct ServerConfig {
   std::filesystem::path data_dir = "/var/lib/xmppd";
   std::filesystem::path control_socket = "/run/xmppd/control.sock";
   xmpp::Duration drain_timeout = std::chrono::seconds(10);
+  std::vector<std::filesystem::path> module_path;  // searched before the server's own modules
 };
 
 enum class LogFormat : std::uint8_t { text, json };
@@ -63,9 +65,13 @@ struct LogConfig {
 };
 
 struct StorageConfig {
-  std::string driver = "sqlite";
-  std::filesystem::path path;  // resolved; data_dir/xmppd.db
+  std::string driver = "sqlite";  // or "postgresql"
+  std::filesystem::path path;     // sqlite: resolved; data_dir/xmppd.db
+  xmpp::Secret connection;        // postgresql
+  unsigned writers = 4;           // postgresql
+  unsigned readers = 2;
   bool is_synchronous_full = true;
+  xmpp::Duration timeout = std::chrono::seconds(5);
 };
 
 enum class Service : std::uint8_t { c2s, c2s_direct_tls };

@@ -32,6 +32,10 @@ const std::vector<Identity>& Host::identities() const noexcept {
   return profile_.identities();
 }
 
+const std::vector<xmpp::form::Form>& Host::forms() const noexcept {
+  return profile_.forms();
+}
+
 std::uint32_t Host::scram_iterations() const noexcept {
   return profile_.config().auth.scram_iterations;
 }
@@ -40,6 +44,13 @@ void Host::end_sessions(const xmpp::Jid& account, xmpp::StreamError error, xmpp:
   auto& owner = worker_.server().worker(owner_of(account, worker_.server().worker_count()));
   owner.call([&owner, account, error = std::move(error), except = std::move(except)] {
     owner.end_links_of(account, error, except);
+  });
+}
+
+void Host::end_account(const xmpp::Jid& account, RosterRecord roster, xmpp::StreamError error) {
+  auto& owner = worker_.server().worker(owner_of(account, worker_.server().worker_count()));
+  owner.call([&owner, account, roster = std::move(roster), error = std::move(error)] {
+    owner.end_account(account, roster, error);
   });
 }
 

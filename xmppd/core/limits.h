@@ -41,6 +41,8 @@ namespace xmppd {
   BYTES(output_queue_bytes, 1'048'576, 65'536, 1'073'741'824,                                      \
         "Unsent output of a connection before it is closed.")                                      \
   COUNT(sessions_per_account, 32, 1, 10'000, "Sessions of one account at a time.")                 \
+  COUNT(cached_accounts, 10'000, 0, 10'000'000,                                                    \
+        "Accounts that a worker keeps in memory though nobody uses them.")                         \
   COUNT(mailbox_depth, 65'536, 1'024, 16'777'216,                                                  \
         "Messages waiting for a worker before the links that feed it are not read.")               \
   BYTES(stanza_rate, 0, 0, 1'073'741'824,                                                          \

@@ -64,7 +64,7 @@ xmpp::StreamOffer Link::make_offer() const {
   for (const auto& ns : host_->profile_.preauth_iq()) offer.preauth_iq.push_back(ns);
   for (const auto& feature : host_->profile_.stream_features()) {
     (feature.after_authentication ? offer.after_auth_features : offer.before_auth_features)
-        .push_back(feature.markup);
+        .push_back(host_->profile_.markup_of(feature, *host_));
   }
   return offer;
 }
@@ -85,6 +85,8 @@ void Link::on_authenticated(const xmpp::Authenticated& event) {
   forget_answers();
   auto owner = owner_of(event.jid, server_.worker_count());
   if (owner == worker_->index()) {
+    // While the client asks for its resource.
+    (void)worker_->activator().activate(event.jid, *host_);
     stream_.continue_authenticated(event.jid);
     return;
   }
@@ -104,16 +106,36 @@ void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
     fail({StreamCondition::host_gone, {}});
     return;
   }
+  (void)owner.activator().activate(jid, *host_);
   stream_.continue_authenticated(jid);
   pump();
   // What the engine had decrypted before the move; the socket will not report it again.
   if (tls_ && !is_dead_ && !is_closing_) feed_tls({});
 }
 
-void Link::on_bind(const xmpp::BindRequested& event) {
+// Hooks of the session's own sending want to know the account, too.
+xmpp::Task<void> Link::bind(std::string resource) {
+  auto activating = worker_->activator().activate(stream_.jid(), *host_);
+  auto outcome = co_await activating;
+  switch (outcome) {
+    case ActivationOutcome::ready:
+      bind_active(resource);
+      break;
+    case ActivationOutcome::absent:
+      // Removed since it logged in; told like those that were bound.
+      fail({StreamCondition::not_authorized, "Account deleted"});
+      break;
+    case ActivationOutcome::failed:
+      stream_.refuse_bind(StanzaCondition::resource_constraint);
+      break;
+  }
+  if (!is_closing_) pump();
+}
+
+void Link::bind_active(const std::string& resource) {
   auto& limits = server_.limits();
-  auto jid = stream_.jid().bare().with_resource(event.resource.empty() ? worker_->rng().hex(8)
-                                                                       : event.resource);
+  auto jid =
+      stream_.jid().bare().with_resource(resource.empty() ? worker_->rng().hex(8) : resource);
   if (!jid) {
     stream_.refuse_bind({StanzaCondition::bad_request, std::string(to_string(jid.error()))});
     return;
@@ -122,9 +144,19 @@ void Link::on_bind(const xmpp::BindRequested& event) {
     if (Session* old = known->find_session(jid->resource())) {
       // RFC 6120 7.7.2.2: the newer one wins. The old session must be gone before there is a second
       // one of that name.
-      Link& link = *old->link_;
-      link.fail({StreamCondition::conflict, "Replaced by a new connection"});
-      link.end_session();
+      if (old->is_detached()) {
+        Session::end(old->take_detached());
+      } else {
+        Link& link = *old->link_;
+        link.fail({StreamCondition::conflict, "Replaced by a new connection"});
+        link.end_session();
+      }
+    }
+  }
+  if (Account* known = worker_->accounts().find(*jid)) {
+    // Who is here now goes before who may come back.
+    if (known->sessions().size() >= limits.sessions_per_account && !known->detached_.empty()) {
+      Session::end(known->detached_.front()->take_detached());
     }
   }
   Account& account = worker_->accounts().get_or_make(*jid, *host_);
@@ -133,7 +165,7 @@ void Link::on_bind(const xmpp::BindRequested& event) {
     return;
   }
   worker_->accounts().forget_absent(*jid);
-  session_ = std::make_unique<Session>(account, *jid, *this);
+  session_ = std::make_unique<Session>(account, *jid, this);
   account.sessions_.push_back(session_.get());
   worker_->count_session(1);
   Bound hook{*session_};

@@ -13,6 +13,7 @@
 #include "core/control.h"
 #include "core/link.h"
 #include "core/listener.h"
+#include "core/sm_store.h"
 #include "core/stored_host.h"
 #include "core/worker.h"
 #include "xmpp/base/hash.h"
@@ -42,6 +43,8 @@ std::shared_ptr<const xmpp::StreamPolicy> make_stream_policy(const Limits& limit
   policy->unauthenticated_timeout = limits.unauthenticated_timeout;
   policy->idle_seconds = static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::seconds>(limits.idle_timeout).count());
+  policy->reports_all_nonzas = true;  // the modules of a host decide what they mean
+  policy->sm = true;
   policy->auth_failures_max = static_cast<int>(limits.auth_failures);
   return policy;
 }
@@ -52,7 +55,7 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
     : config_(std::move(config)),
       environment_(environment),
       worker_count_(workers_of(config_)),
-      modules_(std::move(module_directory)),
+      modules_(std::move(module_directory), config_.server.module_path),
       started_at_(environment.clock().now()) {
   put_in_force(config_.limits);
   if (environment_.has_threads()) lock_data_dir();
@@ -70,6 +73,9 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
     workers_.back()->configure(config_);
   }
   for (auto& worker : workers_) modules_.attach_all(*worker, config_);
+  sm_counters_ = std::make_unique<SmCounters>(
+      environment_.has_threads() ? config_.server.data_dir / "sm-counters" : "");
+  SmStore::restore_all(*this);
 }
 
 Server::~Server() {
@@ -106,7 +112,12 @@ void Server::lock_data_dir() {
 
 void Server::open_storage() {
   StorageOptions options;
+  if (config_.storage.driver == "postgresql") options.driver = sql::DriverKind::postgresql;
   options.path = config_.storage.path.string();
+  options.connection = config_.storage.connection;
+  options.writers = config_.storage.writers;
+  options.readers = config_.storage.readers;
+  options.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(config_.storage.timeout);
   options.vfs = environment_.storage_vfs();
   options.is_synchronous_full = config_.storage.is_synchronous_full;
   options.has_threads = environment_.has_threads();

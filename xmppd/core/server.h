@@ -26,6 +26,7 @@
 #include "core/host_facts.h"
 #include "core/login_throttle.h"
 #include "core/module_manager.h"
+#include "core/sm_counters.h"
 #include "storage/storage.h"
 #include "xmpp/base/secret.h"
 #include "xmpp/net/offload.h"
@@ -71,6 +72,7 @@ class XMPPD_API Server {
   [[nodiscard]] SqlStorage& storage() noexcept { return *storage_; }
   [[nodiscard]] xmpp::net::Offload& offload() noexcept { return *offload_; }
   [[nodiscard]] ModuleManager& modules() noexcept { return modules_; }
+  [[nodiscard]] SmCounters& sm_counters() noexcept { return *sm_counters_; }
   [[nodiscard]] AddressTable& addresses() noexcept { return addresses_; }
   [[nodiscard]] LoginThrottle& login_throttle() noexcept { return login_throttle_; }
   [[nodiscard]] const xmpp::TlsContext& tls_context() const noexcept { return *tls_context_; }
@@ -133,6 +135,7 @@ class XMPPD_API Server {
   // Also those of before: somebody may still read them. They are few and small.
   std::vector<std::unique_ptr<const InForce>> in_force_kept_;
   AddressTable addresses_;
+  std::unique_ptr<SmCounters> sm_counters_;
   LoginThrottle login_throttle_;
   std::atomic<std::size_t> connections_{0};
   std::mutex facts_mutex_;  // taken when hosts come, never for a stanza

@@ -9,6 +9,7 @@
 namespace xmppd {
 namespace {
 constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kEndedMax = 1'000;
 }  // namespace
 
 Worker::Worker(Server& server, std::size_t index, Environment& environment)
@@ -16,9 +17,11 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
       index_(index),
       poller_(environment.make_poller()),
       rng_(environment.make_rng()),
+      tickets_(*this),
       reactor_(*poller_, environment.clock()),
       outboxes_(server.worker_count()),
       router_(*this),
+      activator_(*this),
       plain_buffer_(kBufferBytes) {
   reactor_.at_end_of_turn([this] { end_of_turn(); });
 }
@@ -26,6 +29,7 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
 Worker::~Worker() {
   stop_and_join();
   drop_links();
+  tickets_.close();
   accounts_.clear();
   for (auto& [name, profile] : profiles_) profile->detach_all();
 }
@@ -81,6 +85,17 @@ void Worker::add_host(const HostConfig& config) {
   retired_hosts_.erase(retired);
 }
 
+template <typename Wanted>
+void Worker::end_detached(Wanted wanted) {
+  std::vector<Session*> ending;
+  accounts_.for_each([&](Account& account) {
+    for (auto& session : account.detached_) {
+      if (wanted(*session)) ending.push_back(session.get());
+    }
+  });
+  for (Session* session : ending) Session::end(session->take_detached());
+}
+
 void Worker::remove_host(Host& host, const xmpp::StreamError& error) {
   // First the name, so that nothing is routed to it while its sessions end.
   auto place = hosts_.find(host.name());
@@ -89,6 +104,7 @@ void Worker::remove_host(Host& host, const xmpp::StreamError& error) {
   for_each_link([&](Link& link) {
     if (link.host() == &host) link.expel(error);
   });
+  end_detached([&](const Session& session) { return &session.account_.host_ == &host; });
   // What their tasks began in storage is finished there; nobody is left to be told.
   accounts_.erase_if([&](Account& account) { return &account.host_ == &host; });
   host.slots_ = {};
@@ -112,11 +128,39 @@ void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& err
         !except.is_empty() && link.session() != nullptr && link.session()->jid() == except;
     if (!is_spared) link.fail(error);
   });
+  if (Account* live = accounts_.find(account)) {
+    for (auto& session : live->detached_) session->end_soon();
+  }
+  activator_.forget(account);
+}
+
+void Worker::end_account(const xmpp::Jid& jid, const RosterRecord& roster,
+                         const xmpp::StreamError& error) {
+  if (Host* host = find_host(jid.domain())) {
+    router_.tell_removed(accounts_.get_or_make(jid, *host), roster);
+    drop_later(jid);
+  }
+  end_links_of(jid, error);
 }
 
 void Worker::drop_links() {
   while (!links_.empty()) links_.back()->drop();
   buried_.clear();
+  // The others come back with the next server.
+  end_detached([](const Session& session) { return !session.is_stored(); });
+}
+
+void Worker::note_ended(std::string id, const xmpp::Jid& account, std::uint32_t handled) {
+  if (ended_.size() >= kEndedMax) ended_.pop_front();
+  ended_.push_back({std::move(id), account, handled});
+}
+
+std::optional<std::uint32_t> Worker::find_ended(std::string_view id,
+                                                const xmpp::Jid& account) const noexcept {
+  for (const EndedSession& one : ended_) {
+    if (one.id == id && one.account.bare_equals(account)) return one.handled;
+  }
+  return std::nullopt;
 }
 
 Host* Worker::find_host(std::string_view domain) noexcept {
@@ -175,6 +219,8 @@ void Worker::end_of_turn() {
   for (const xmpp::Jid& jid : std::exchange(maybe_idle_, {})) {
     if (Account* account = accounts_.find(jid)) accounts_.drop_if_idle(*account);
   }
+  tickets_.publish();
+  accounts_.trim(server_.limits().cached_accounts);
   for (std::size_t to = 0; to < outboxes_.size(); ++to) {
     outboxes_[to].publish([&](auto* newest, auto* oldest, std::size_t count) {
       server_.worker(to).reactor().post_chain(newest, oldest, count);

@@ -1,4 +1,4 @@
-// XEP-0077 2.4 partial: no forms, no redirection
+// XEP-0077 2.4 partial: no redirection
 // In-band registration, change of password, and cancellation. Closed unless `allow` opens it.
 #include "xmpp/xep/register.h"
 
@@ -22,6 +22,30 @@ using xmpp::StanzaCondition;
 using xmpp::Task;
 using xmpp::sasl::ScramKeys;
 using xmpp::xep::Register;
+
+// What a client fills in; the fields of XEP-0077 itself and those of the form mean the same.
+struct Wanted {
+  std::string username;
+  std::string password;
+};
+constexpr auto kForm =
+    xmpp::form::table<Wanted>(xmpp::ns::register_,
+                              xmpp::form::field("username", &Wanted::username, "User name",
+                                                xmpp::form::FieldType::text_single, true),
+                              xmpp::form::field("password", &Wanted::password, "Password",
+                                                xmpp::form::FieldType::text_private, true));
+constexpr std::string_view kInstructions = "Choose a user name and a password.";
+
+// XEP-0077 6: a form that comes with a request is what counts. False: it is no answer to ours.
+bool take_form(Register& query) {
+  if (!query.form) return true;
+  Wanted wanted;
+  if (query.form->type != xmpp::form::FormType::submit) return false;
+  if (!xmpp::form::apply(kForm, *query.form, wanted)) return false;
+  query.username = std::move(wanted.username);
+  query.password = Secret(std::move(wanted.password));
+  return true;
+}
 
 // How many registrations came from each address within its current hour. One table for the
 // process, not one per instance: the kernel spreads the connections of one address over the
@@ -107,13 +131,17 @@ class Registration final : public Module {
     }
     if (!call.is_set()) {
       Register form;
-      form.instructions = "Choose a user name and a password.";
+      form.instructions = kInstructions;
       form.username = "";
       form.password = Secret();
+      form.form = xmpp::form::make_form(kForm, Wanted{});
+      form.form->title = "Registration";
+      form.form->instructions.emplace_back(kInstructions);
       co_return IqReply::with(form);
     }
     // XEP-0077 3.2: nobody is known yet whose account could be removed.
     if (query.remove) co_return IqReply::error(StanzaCondition::unexpected_request);
+    if (!take_form(query)) co_return IqReply::error(StanzaCondition::bad_request);
     if (!query.username || !query.password) {  // 3.1
       co_return IqReply::error(
           {StanzaCondition::not_acceptable, "username and password are needed"});
@@ -172,14 +200,16 @@ class Registration final : public Module {
       }
       auto removing = scope_->storage().write(
           scope_->reactor(), account,
-          [](Tx& tx, const Jid& who) { return tx.accounts().remove(who); }, account);
+          [](Tx& tx, const Jid& who) { return remove_account(tx, who); }, account);
       auto removed = co_await removing;
       if (!removed) co_return storage_failed(removed.error());
-      call.host.end_sessions(account, {xmpp::StreamCondition::not_authorized, "Account removed"});
+      call.host.end_account(account, std::move(*removed).value_or(RosterRecord()),
+                            {xmpp::StreamCondition::not_authorized, "Account removed"});
       co_return IqReply::ok();
     }
+    const bool is_readable = take_form(query);
     const auto named = Jid::make(query.username.value_or(""), account.domain());
-    if (!query.password || !named || !(*named == account)) {
+    if (!is_readable || !query.password || !named || !(*named == account)) {
       co_return IqReply::error(
           {StanzaCondition::bad_request, "your own username and a new password are needed"});
     }

@@ -81,7 +81,7 @@ void SqlAccounts::insert_keys(const Jid& jid, const std::vector<ScramKeys>& keys
         " VALUES (?, ?, ?, ?, ?, ?, ?)");
     insert.bind(jid.domain()).bind(jid.local()).bind(bit_of(one.hash)).bind_blob(one.salt);
     insert.bind(std::int64_t{one.iterations}).bind_blob(one.stored_key).bind_blob(one.server_key);
-    insert.run();
+    insert.post();
   }
 }
 
@@ -152,7 +152,7 @@ StorageResult<bool> SqlAccounts::set_keys(const Jid& jid, const std::vector<Scra
         session_.change("UPDATE accounts SET key_hashes = ? WHERE host = ? AND username = ?");
     if (update.bind(bits_of(keys)).bind(jid.domain()).bind(jid.local()).run() == 0) return false;
     Query remove = session_.change("DELETE FROM scram_keys WHERE host = ? AND username = ?");
-    remove.bind(jid.domain()).bind(jid.local()).run();
+    remove.bind(jid.domain()).bind(jid.local()).post();
     insert_keys(jid, keys);
     return true;
   });

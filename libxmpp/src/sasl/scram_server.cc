@@ -1,11 +1,11 @@
 // The server's half of SCRAM (RFC 5802 5, 6, 9).
 #include <utility>
 
-#include "sasl/digest.h"
 #include "sasl/mechanisms.h"
 #include "sasl/scram_message.h"
 #include "xmpp/base/assert.h"
 #include "xmpp/base/encoding.h"
+#include "xmpp/sasl/digest.h"
 #include "xmpp/sasl/scram.h"
 
 namespace xmpp::sasl {
