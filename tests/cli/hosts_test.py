@@ -22,6 +22,8 @@ class Client(cli_test.Client):
                   f"to='{self.domain}' version='1.0' "
                   "xmlns:stream='http://etherx.jabber.org/streams'>")
         self.expect("</stream:features>")
+        if not hasattr(self, "first_features"):
+            self.first_features = self.text
 
     def ask(self, text, expected):
         self.text = ""
@@ -235,6 +237,25 @@ class Reload(Base):
         dave.ask("<iq type='get' id='v1' to='small.example'>"
                  "<query xmlns='jabber:iq:version'/></iq>",
                  "type='result'")
+
+    def test_modules_of_a_profile(self):
+        self.add_user("alice@localhost")
+        alice = self.join("alice")
+        version = "<iq type='get' id='{}' to='localhost'><query xmlns='jabber:iq:version'/></iq>"
+        alice.ask(version.format("v1"), "type='result'")
+        self.write(CONFIG + "[profile.default]\nmodules = [\"-version\"]\n"
+                   "[profile.default.module.register]\nallow = \"all\"\n")
+        done = self.changes()
+        self.assertEqual({row["effect"] for row in done.values()}, {"applied"})
+        self.assertEqual(set(done), {"profile.default.modules",
+                                     "profile.default.module.register.allow"})
+        alice.ask(version.format("v2"), "service-unavailable")
+        self.assertIn("iq-register", self.join("alice", resource="other").first_features)
+        self.assertEqual(self.changes(), {})
+        self.write(CONFIG)
+        self.changes()
+        alice.ask(version.format("v3"), "type='result'")
+        self.assertNotIn("iq-register", self.join("alice", resource="third").first_features)
 
     def test_the_file_wins_over_the_database(self):
         self.ctl("host", "add", "both.example")

@@ -222,6 +222,42 @@ TEST_P(StoreConformance, BytesByKey) {
   EXPECT_FALSE(write(remove_value, "secret"s));
 }
 
+TEST_P(StoreConformance, ASpaceIsListedInOrderOfItsKeys) {
+  const auto put = [](Tx& tx, const std::string& space,
+                      const std::string& key) -> StorageResult<bool> {
+    if (auto done = tx.key_value().put(space, key, "of " + key); !done) {
+      return xmpp::Err(done.error());
+    }
+    return true;
+  };
+  const auto list = [](Tx& tx, const std::string& space) { return tx.key_value().list(space); };
+  EXPECT_TRUE(read(list, std::string("hosts")).empty());
+  for (const auto* key : {"b.example", "a.example", "ü.example"}) {
+    write(put, std::string("hosts"), std::string(key));
+  }
+  write(put, std::string("other"), std::string("c.example"));
+  std::string seen;
+  for (const auto& row : read(list, std::string("hosts"))) seen += row.key + '=' + row.value + ' ';
+  EXPECT_EQ(seen, "a.example=of a.example b.example=of b.example ü.example=of ü.example ");
+}
+
+TEST_P(StoreConformance, IterationCountsAreThoseOfTheHost) {
+  const auto counts = [](Tx& tx, const std::string& host, int sample) {
+    return tx.accounts().iteration_counts(host, static_cast<std::size_t>(sample));
+  };
+  EXPECT_TRUE(read(counts, std::string("localhost"), 10).empty());
+  create(account("alice@localhost", {ScramHash::sha1, ScramHash::sha256}));
+  auto keys = keys_of(ScramHash::sha1);
+  const auto usual = keys.iterations;
+  keys.iterations = usual + 1;
+  set_keys("alice@localhost", {keys_of(ScramHash::sha256), keys});
+  create(account("bob@localhost", {ScramHash::sha256}));
+  create(account("carol@example.org", {ScramHash::sha256}));
+  const std::vector<IterationCount> expected = {{usual + 1, 1}, {usual, 2}};
+  EXPECT_EQ(read(counts, std::string("localhost"), 10), expected);
+  EXPECT_EQ(read(counts, std::string("localhost"), 1).size(), 1U);
+}
+
 // Tables that are no account's own. A table of accounts has the columns host and username and goes
 // with its account; whoever adds another kind adds it here.
 // (Stanzas of a session go with it, which goes with its account.)

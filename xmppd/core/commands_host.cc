@@ -10,6 +10,7 @@
 #include "core/certificate_check.h"
 #include "core/commands.h"
 #include "core/config_diff.h"
+#include "core/module_manager.h"
 #include "core/stored_host.h"
 
 namespace xmppd {
@@ -81,6 +82,85 @@ FreshProfiles prepare_profiles(Server& server, const Config& fresh) {
   return prepared;
 }
 
+// What a profile that runs has to do to become another one.
+struct ModuleChanges {
+  std::string profile;
+  std::vector<std::string> stopped;  // whoever requires others first
+  std::vector<std::string> started;  // requirements first
+  std::vector<std::string> changed;  // other options
+  [[nodiscard]] bool is_empty() const noexcept {
+    return stopped.empty() && started.empty() && changed.empty();
+  }
+};
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Throws what the module manager throws. Modules that somebody loaded or unloaded by hand stay so.
+std::vector<ModuleChanges> compare_modules(Server& server, const Config& fresh) {
+  std::vector<ModuleChanges> all;
+  const auto differences = compare_configs(server.config(), fresh);
+  for (const auto& [name, running] : server.config().profiles) {
+    const auto found = fresh.profiles.find(name);
+    const auto concerns = [key = profile_key(name) + ".module"](const ConfigChange& change) {
+      return change.key.starts_with(key);  // "modules" or "module.NAME.OPTION"
+    };
+    if (found == fresh.profiles.end() ||
+        std::none_of(differences.begin(), differences.end(), concerns)) {
+      continue;
+    }
+    const auto before = server.modules().resolve(running);
+    const auto after = server.modules().resolve(found->second);
+    const auto now = server.modules().running(name);
+    ModuleChanges one{.profile = name, .stopped = {}, .started = {}, .changed = {}};
+    for (auto module = before.rbegin(); module != before.rend(); ++module) {
+      if (!contains(after, *module) && contains(now, *module)) one.stopped.push_back(*module);
+    }
+    const std::string prefix = profile_key(name) + ".module.";
+    for (const auto& module : after) {
+      if (!contains(before, module) && !contains(now, module)) one.started.push_back(module);
+      if (!contains(now, module) || contains(one.stopped, module)) continue;
+      const bool has_changed =
+          std::any_of(differences.begin(), differences.end(), [&](const ConfigChange& change) {
+            return change.key.starts_with(prefix + module + '.');
+          });
+      if (has_changed) one.changed.push_back(module);
+    }
+    if (!one.is_empty()) all.push_back(std::move(one));
+  }
+  return all;
+}
+
+// The first that fails ends it: what was changed before it stays, and the next reload goes on.
+xmpp::Task<std::optional<CommandError>> change_modules(CommandContext& context,
+                                                       ModuleChanges changes, ProfileConfig running,
+                                                       ProfileConfig fresh) {
+  auto& modules = context.server.modules();
+  modules.configure(changes.profile, std::move(fresh));
+  std::optional<CommandError> wrong;
+  for (const auto& name : changes.stopped) {
+    if (wrong) break;
+    auto pending = modules.unload(context, changes.profile, name);
+    auto outcome = co_await std::move(pending);
+    if (!outcome) wrong = outcome.error();
+  }
+  for (const auto& name : changes.started) {
+    if (wrong) break;
+    auto pending = modules.load(context, changes.profile, name);
+    auto outcome = co_await std::move(pending);
+    if (!outcome) wrong = outcome.error();
+  }
+  for (const auto& name : changes.changed) {
+    if (wrong) break;
+    auto pending = modules.reload(context, changes.profile, name, ModuleManager::Code::same);
+    auto outcome = co_await std::move(pending);
+    if (!outcome) wrong = outcome.error();
+  }
+  if (wrong) modules.configure(changes.profile, std::move(running));
+  co_return wrong;
+}
+
 std::vector<std::string> new_hosts(const Server& server, const Config& fresh) {
   std::vector<std::string> names;
   for (const auto& host : fresh.hosts) {
@@ -94,7 +174,9 @@ xmpp::Task<std::optional<CommandError>> apply(CommandContext& context, Config fr
   Server& server = context.server;
   auto names = new_hosts(server, fresh);
   auto profiles = std::make_shared<FreshProfiles>();
+  std::vector<ModuleChanges> module_changes;
   try {
+    module_changes = compare_modules(server, fresh);
     *profiles = prepare_profiles(server, fresh);
   } catch (const std::exception& error) {
     co_return CommandError{"bad-config", error.what()};
@@ -110,6 +192,12 @@ xmpp::Task<std::optional<CommandError>> apply(CommandContext& context, Config fr
   auto wrong = co_await loading;
   if (!wrong) co_return CommandError{"unavailable", "too much work waits: try again later"};
   if (!wrong->empty()) co_return CommandError{"bad-config", std::move(*wrong)};
+  for (const auto& one : module_changes) {
+    auto changing = change_modules(context, one, server.config().profiles.at(one.profile),
+                                   config->profiles.at(one.profile));
+    auto failed = co_await std::move(changing);
+    if (failed) co_return failed;
+  }
   server.adopt(*config);
   auto workers = all_workers(server);
   Reconcile question{config, profiles};

@@ -133,20 +133,20 @@ class Comparison {
       const Kind kind = text.first.empty()    ? Kind::added
                         : text.second.empty() ? Kind::removed
                                               : Kind::changed;
-      changes.push_back({prefix + ".module." + name, kind, text.first, text.second, true});
+      changes.push_back({prefix + ".module." + name, kind, text.first, text.second, false});
     }
   }
 
   void profiles(const Config& running, const Config& fresh) {
     for (const auto& [name, profile] : running.profiles) {
-      const std::string key = "profile." + quote_key(name);
+      const std::string key = profile_key(name);
       const auto found = fresh.profiles.find(name);
       if (found == fresh.profiles.end()) {
         // Its modules stay, unused.
         changes.push_back({key, Kind::removed, {}, {}, true});
         continue;
       }
-      value(key + ".modules", profile.modules, found->second.modules, true);
+      value(key + ".modules", profile.modules, found->second.modules, false);
       options(key, profile, found->second);
       const AuthConfig& a = profile.auth;
       const AuthConfig& b = found->second.auth;
@@ -198,6 +198,10 @@ std::string_view to_string(ConfigChange::Kind kind) noexcept {
   return "changed";
 }
 
+std::string profile_key(std::string_view name) {
+  return "profile." + quote_key(name);
+}
+
 std::vector<ConfigChange> compare_configs(const Config& running, const Config& fresh) {
   Comparison compare;
   compare.value("server.workers", running.server.workers, fresh.server.workers, true);
@@ -230,12 +234,8 @@ Config applicable_config(const Config& running, Config fresh) {
     if (!is_fixed(row.name)) continue;
     if (row.number != nullptr) fresh.limits.*row.number = running.limits.*row.number;
   }
-  for (const auto& [name, profile] : running.profiles) {
-    const auto [place, is_gone] = fresh.profiles.try_emplace(name, profile);
-    if (is_gone) continue;
-    place->second.modules = profile.modules;
-    place->second.module = profile.module;
-  }
+  // Those that the new file lacks stay.
+  fresh.profiles.insert(running.profiles.begin(), running.profiles.end());
   return fresh;
 }
 

@@ -27,6 +27,8 @@ struct ConfigChange {
 // In the order of the file's sections; hosts and profiles by name.
 [[nodiscard]] XMPPD_API std::vector<ConfigChange> compare_configs(const Config& running,
                                                                   const Config& fresh);
+// "profile.default", as a change's key begins.
+[[nodiscard]] std::string profile_key(std::string_view name);
 // `fresh` with everything that needs a restart as it runs.
 [[nodiscard]] XMPPD_API Config applicable_config(const Config& running, Config fresh);
 

@@ -228,7 +228,10 @@ void Link::on_authentication_failed(const xmpp::AuthenticationFailed& failed) {
   xmpp::log::info(kLog, "authentication failed",
                   {kv("user", failed.username), kv("mechanism", failed.mechanism),
                    kv("condition", to_string(failed.condition)), kv("address", address_)});
-  if (!failed.counts_as_failed_password || host_ == nullptr) return;
+  // Nobody guesses by malformed messages.
+  const bool is_guess = failed.counts_as_failed_password &&
+                        failed.condition == xmpp::sasl::SaslCondition::not_authorized;
+  if (!is_guess || host_ == nullptr) return;
   server_.login_throttle().note_failure(attempt_of(failed.username), server_.limits(),
                                         worker_->reactor().now());
 }

@@ -131,7 +131,8 @@ void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& err
   if (Account* live = accounts_.find(account)) {
     for (auto& session : live->detached_) session->end_soon();
   }
-  activator_.forget(account);
+  // A session that is spared goes on with the account as it is.
+  if (except.is_empty()) activator_.forget(account);
 }
 
 void Worker::end_account(const xmpp::Jid& jid, const RosterRecord& roster,

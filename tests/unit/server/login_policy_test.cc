@@ -22,6 +22,7 @@ TEST(LoginThrottle, CountsPerAccountAndForgives) {
   LoginThrottle throttle;
   Limits limits;
   limits.auth_failures_per_account = 3;
+  limits.auth_failures_per_address = 0;
   limits.auth_failures_decay = kSecond * 10;
   const LoginThrottle::Attempt romeo{.username = "romeo", .host = "a", .address = 1};
   const LoginThrottle::Attempt there{.username = "romeo", .host = "b", .address = 2};
