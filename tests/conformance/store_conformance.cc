@@ -221,8 +221,9 @@ TEST_P(StoreConformance, BytesByKey) {
   EXPECT_FALSE(write(remove_value, "secret"s));
 }
 
-// Tables that are no account's own. A table of accounts has the columns host and username and goes
-// with its account; whoever adds another kind adds it here.
+// Tables that are no account's own. All others must be empty when their accounts have gone: they
+// have the columns host and username, or refer to a table that has. Whoever adds another kind adds
+// it here.
 constexpr std::array<std::string_view, 3> kTablesOfNobody = {"accounts", "key_value",
                                                              "schema_migrations"};
 
@@ -256,8 +257,6 @@ TEST_P(StoreConformance, AnAccountTakesEverythingWithIt) {
     auto columns = session.query(sql::list_columns(session.kind()));
     columns.bind(name);
     tables.emplace_back(name, strings_of(columns));
-    EXPECT_EQ(std::ranges::count(tables.back().second, "host"), 1) << name;
-    EXPECT_EQ(std::ranges::count(tables.back().second, "username"), 1) << name;
   }
   session.rollback();
   ASSERT_GE(tables.size(), 4U);
