@@ -379,6 +379,26 @@ TEST_P(StoreConformance, ARosterIsKept) {
   EXPECT_EQ(read(kLoadRoster, alice).contacts[1], full);
 }
 
+TEST_P(StoreConformance, TheLastPresenceIsKept) {
+  const auto put = [](Tx& tx, const xmpp::Jid& a, const std::string& text) -> StorageResult<bool> {
+    if (auto done = tx.rosters().put_last_presence(a, text); !done) return xmpp::Err(done.error());
+    return true;
+  };
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_EQ(read(kLoadRoster, alice).last_presence, "");
+  write(put, alice, std::string("<presence/>"));
+  write(put, alice, std::string("<presence id='2'/>"));
+  EXPECT_EQ(read(kLoadRoster, alice).last_presence, "<presence id='2'/>");
+  remove("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_EQ(read(kLoadRoster, alice).last_presence, "");
+  auto refused = world_.storage->write_blocking("test", put, jid("nobody@localhost"),
+                                                std::string("<presence/>"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StorageErrorCode::constraint);
+}
+
 TEST_P(StoreConformance, AnEmptyContactIsRemoved) {
   const auto alice = jid("alice@localhost");
   create(account("alice@localhost"));
@@ -426,6 +446,185 @@ TEST_P(StoreConformance, WithoutAnAccountThereIsNoRoster) {
   auto raised = world_.storage->write_blocking("test", kRaiseVersion, jid("nobody@localhost"));
   ASSERT_FALSE(raised);
   EXPECT_EQ(raised.error().code, StorageErrorCode::constraint);
+}
+
+// Offline messages
+// ---------------------------------------------------------------------------------
+
+constexpr auto kAddOffline = [](Tx& tx, const xmpp::Jid& a, const OfflineMessage& m,
+                                const OfflineLimits& l) { return tx.offline().add(a, m, l); };
+constexpr auto kLoadOffline = [](Tx& tx, const xmpp::Jid& a, std::uint64_t after, std::size_t count,
+                                 std::size_t bytes) {
+  return tx.offline().load(a, after, count, bytes);
+};
+constexpr auto kRemoveOffline = [](Tx& tx, const xmpp::Jid& a, std::uint64_t up_to) {
+  return tx.offline().remove(a, up_to);
+};
+constexpr OfflineLimits kPlenty{.messages = 100, .messages_per_sender = 100, .bytes = 1'000'000};
+
+OfflineMessage offline(const std::string& sender, const std::string& stanza) {
+  OfflineMessage message;
+  message.sender = jid(sender);
+  message.received_at = xmpp::Timestamp(std::chrono::milliseconds(5'678));
+  message.stanza = stanza;
+  return message;
+}
+
+std::string stanzas(const std::vector<OfflineMessage>& messages) {
+  std::string all;
+  for (const auto& one : messages) all += one.stanza + " ";
+  return all;
+}
+
+TEST_P(StoreConformance, OfflineMessagesComeInOrder) {
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  for (const char* text : {"1", "2", "3"}) {
+    EXPECT_EQ(write(kAddOffline, alice, offline("bob@localhost", text), kPlenty),
+              OfflineOutcome::stored);
+  }
+  write(kAddOffline, jid("bob@localhost"), offline("x@example.org", "other"), kPlenty);
+  auto all = read(kLoadOffline, alice, std::uint64_t{0}, std::size_t{10}, std::size_t{1'000});
+  ASSERT_EQ(stanzas(all), "1 2 3 ");
+  EXPECT_EQ(all[0].sender, jid("bob@localhost"));
+  EXPECT_EQ(all[0].received_at, xmpp::Timestamp(std::chrono::milliseconds(5'678)));
+  EXPECT_LT(all[0].number, all[1].number);
+  const auto page = [&](std::uint64_t after, std::size_t count, std::size_t bytes) {
+    return stanzas(read(kLoadOffline, alice, after, count, bytes));
+  };
+  EXPECT_EQ(page(0, 2, 1'000), "1 2 ");
+  EXPECT_EQ(page(0, 10, 1), "1 ");  // at least one
+  EXPECT_EQ(page(all[0].number, 10, 1'000), "2 3 ");
+  EXPECT_EQ(page(all[2].number, 10, 1'000), "");
+
+  EXPECT_EQ(write(kRemoveOffline, alice, all[1].number), 2U);
+  EXPECT_EQ(page(0, 10, 1'000), "3 ");
+  write(kAddOffline, alice, offline("bob@localhost", "4"), kPlenty);
+  EXPECT_EQ(page(0, 10, 1'000), "3 4 ");
+  EXPECT_EQ(write(kRemoveOffline, alice, std::uint64_t{1'000}), 2U);
+  EXPECT_EQ(write(kRemoveOffline, alice, std::uint64_t{1'000}), 0U);
+  EXPECT_EQ(read(kLoadOffline, jid("bob@localhost"), std::uint64_t{0}, std::size_t{10},
+                 std::size_t{1'000})
+                .size(),
+            1U);
+}
+
+TEST_P(StoreConformance, OfflineMessagesHaveTheirLimits) {
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  const OfflineLimits limits{.messages = 3, .messages_per_sender = 2, .bytes = 10};
+  const auto add = [&](const char* sender, const char* text) {
+    return write(kAddOffline, alice, offline(sender, text), limits);
+  };
+  EXPECT_EQ(add("bob@localhost", "12345678901"), OfflineOutcome::full);
+  EXPECT_EQ(add("bob@localhost", "12345"), OfflineOutcome::stored);
+  EXPECT_EQ(add("bob@localhost", "123456"), OfflineOutcome::full);
+  EXPECT_EQ(add("bob@localhost", "1"), OfflineOutcome::stored);
+  EXPECT_EQ(add("bob@localhost", "1"), OfflineOutcome::full);
+  EXPECT_EQ(add("carol@localhost", "1"), OfflineOutcome::stored);
+  EXPECT_EQ(add("carol@localhost", "1"), OfflineOutcome::full);
+  EXPECT_EQ(read(kLoadOffline, alice, std::uint64_t{0}, std::size_t{10}, std::size_t{1'000}).size(),
+            3U);
+}
+
+TEST_P(StoreConformance, OfflineMessagesGoWithTheirAccount) {
+  const auto alice = jid("alice@localhost");
+  EXPECT_EQ(write(kAddOffline, alice, offline("bob@localhost", "1"), kPlenty),
+            OfflineOutcome::no_account);
+  create(account("alice@localhost"));
+  write(kAddOffline, alice, offline("bob@localhost", "1"), kPlenty);
+  remove("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_TRUE(
+      read(kLoadOffline, alice, std::uint64_t{0}, std::size_t{10}, std::size_t{1'000}).empty());
+}
+
+// Data of accounts -------------------------------------------------------------------------------
+
+constexpr auto kFindData = [](Tx& tx, const xmpp::Jid& a, const std::string& space,
+                              const std::string& key) {
+  return tx.account_data().find(a, space, key);
+};
+constexpr auto kPutData = [](Tx& tx, const xmpp::Jid& a, const std::string& space,
+                             const std::string& key, const std::string& value,
+                             const DataLimits& limits) {
+  return tx.account_data().put(a, space, key, value, limits);
+};
+constexpr auto kRemoveData = [](Tx& tx, const xmpp::Jid& a, const std::string& space,
+                                const std::string& key) {
+  return tx.account_data().remove(a, space, key);
+};
+
+TEST_P(StoreConformance, DataOfAccountsByKey) {
+  using namespace std::string_literals;
+  constexpr DataLimits kLimits{.entries = 2, .bytes = 10};
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  EXPECT_FALSE(read(kFindData, alice, "notes"s, "a"s));
+  EXPECT_TRUE(write(kPutData, alice, "notes"s, "a"s, "1\0\xff"s, kLimits));
+  EXPECT_EQ(read(kFindData, alice, "notes"s, "a"s), "1\0\xff"s);
+  EXPECT_FALSE(read(kFindData, alice, "other"s, "a"s));
+  EXPECT_FALSE(read(kFindData, jid("bob@localhost"), "notes"s, "a"s));
+  EXPECT_FALSE(write(kPutData, alice, "notes"s, "a"s, "12345678901"s, kLimits));
+  EXPECT_TRUE(write(kPutData, alice, "notes"s, "a"s, "1234567890"s, kLimits));  // replaced
+  EXPECT_FALSE(write(kPutData, alice, "notes"s, "b"s, "1"s, kLimits));
+  EXPECT_TRUE(write(kPutData, alice, "notes"s, "b"s, ""s, kLimits));
+  EXPECT_FALSE(write(kPutData, alice, "notes"s, "c"s, ""s, kLimits));
+  EXPECT_TRUE(write(kPutData, alice, "other"s, "c"s, "1"s, kLimits));
+  EXPECT_TRUE(write(kRemoveData, alice, "notes"s, "a"s));
+  EXPECT_FALSE(write(kRemoveData, alice, "notes"s, "a"s));
+  EXPECT_FALSE(read(kFindData, alice, "notes"s, "a"s));
+
+  remove("alice@localhost");
+  EXPECT_FALSE(read(kFindData, alice, "notes"s, "b"s));
+  create(account("alice@localhost"));
+  EXPECT_FALSE(read(kFindData, alice, "notes"s, "b"s));
+  auto put = world_.storage->write_blocking("test", kPutData, jid("nobody@localhost"), "notes"s,
+                                            "a"s, ""s, kLimits);
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().code, StorageErrorCode::constraint);
+}
+
+// Blocked addresses ------------------------------------------------------------------------------
+
+constexpr auto kLoadBlocked = [](Tx& tx, const xmpp::Jid& a) { return tx.blocklists().load(a); };
+constexpr auto kBlock = [](Tx& tx, const xmpp::Jid& a,
+                           const std::vector<xmpp::Jid>& jids) -> StorageResult<bool> {
+  if (auto done = tx.blocklists().add(a, jids); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kUnblock = [](Tx& tx, const xmpp::Jid& a,
+                             const std::vector<xmpp::Jid>& jids) -> StorageResult<bool> {
+  if (auto done = tx.blocklists().remove(a, jids); !done) return xmpp::Err(done.error());
+  return true;
+};
+
+TEST_P(StoreConformance, BlockedAddressesAreKeptInOrder) {
+  using Jids = std::vector<xmpp::Jid>;
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  EXPECT_EQ(read(kLoadBlocked, alice), Jids());
+  write(kBlock, alice, Jids{jid("c@example.org/r"), jid("b.example"), jid("a@example.org")});
+  write(kBlock, alice, Jids{jid("b.example")});  // there already
+  EXPECT_EQ(read(kLoadBlocked, alice),
+            (Jids{jid("a@example.org"), jid("b.example"), jid("c@example.org/r")}));
+  EXPECT_EQ(read(kLoadBlocked, jid("bob@localhost")), Jids());
+  write(kUnblock, alice, Jids{jid("b.example"), jid("z.example")});
+  EXPECT_EQ(read(kLoadBlocked, alice), (Jids{jid("a@example.org"), jid("c@example.org/r")}));
+  remove("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_EQ(read(kLoadBlocked, alice), Jids()) << "they go with the account";
+}
+
+TEST_P(StoreConformance, WithoutAnAccountNobodyIsBlocked) {
+  auto blocked = world_.storage->write_blocking("test", kBlock, jid("nobody@localhost"),
+                                                std::vector<xmpp::Jid>{jid("a@example.org")});
+  ASSERT_FALSE(blocked);
+  EXPECT_EQ(blocked.error().code, StorageErrorCode::constraint);
+  EXPECT_TRUE(read(kLoadBlocked, jid("nobody@localhost")).empty());
 }
 
 }  // namespace

@@ -165,6 +165,14 @@ class Profanity:
         self._run("kill-server")
 
 
+def start_script(module, name, children, server, password):
+    """A Python program of clients/ that logs in by itself; the child process."""
+    _need_python(module)
+    argv = [python(), os.path.join(HERE, "clients", name), "--host", server.address, "--port",
+            str(server.port), "--cafile", server.certificate]
+    return children.start(name, argv, {"XMPP_PASSWORD": password, "PYTHONUNBUFFERED": "1"})
+
+
 def start(kind, children, server, user, password, options=()):
     """A client of the kind, logged in and available."""
     if kind == "profanity":

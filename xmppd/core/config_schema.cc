@@ -45,6 +45,12 @@ void read_server(Reading& reading, const toml::table& table, ServerConfig& serve
   reader.read_path("data_dir", server.data_dir);
   reader.read_path("control_socket", server.control_socket);
   reader.read_duration("drain_timeout", server.drain_timeout, seconds(0), seconds(3'600));
+  if (const auto items = reader.read_strings("module_path")) {
+    for (const ListItem& item : *items) {
+      if (item.text.empty()) reading.fail(item.at, item.key, "expected a directory, found \"\"");
+      server.module_path.push_back((reading.directory / item.text).lexically_normal());
+    }
+  }
   reader.finish();
 }
 

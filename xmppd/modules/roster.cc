@@ -46,6 +46,14 @@ struct State {
 };
 
 struct Interest {
+  static constexpr std::string_view kSlotName = "interest";
+  [[nodiscard]] std::string save() const {
+    if (!wants_pushes) return {};
+    return wants_versions ? "versions" : "pushes";
+  }
+  static std::optional<Interest> restore(std::string_view saved) {
+    return Interest{true, saved == "versions"};
+  }
   bool wants_pushes = false;
   bool wants_versions = false;
 };
@@ -111,6 +119,28 @@ class RosterModule final : public Module, public RosterService {
     }
   }
 
+  void keep_last_presence(Account& account, std::string presence) override {
+    State& state = account[state_];
+    state.roster.last_presence = presence;
+    // Nobody waits for it. Without the account it is refused, and that is well.
+    scope_->storage().write_then(
+        scope_->reactor(), account.jid(), [](const StorageResult<bool>&) {},
+        [](Tx& tx, const Jid& who, const std::string& text) -> StorageResult<bool> {
+          if (auto put = tx.rosters().put_last_presence(who, text); !put) {
+            return xmpp::Err(put.error());
+          }
+          return true;
+        },
+        account.jid(), std::move(presence));
+  }
+
+  void forget(Account& account) override {
+    State& state = account[state_];
+    state.is_loaded = false;
+    state.roster = {};
+    state.items = state.requests = 0;
+  }
+
   void change(Account& account, Jid contact, Edit edit, Done done) override {
     State& state = account[state_];
     if (state.jobs.size() >= kJobsMax) {
@@ -128,11 +158,12 @@ class RosterModule final : public Module, public RosterService {
     state.jobs.push_back(std::move(job));
     if (state.is_working) return;
     state.is_working = true;
-    account.spawn(work(account));
+    account.spawn(*scope_, work(account, life_));
   }
 
-  // Does the jobs of an account one after the other.
-  Task<void> work(Account& account) {
+  // Does the jobs of an account one after the other. It belongs to the account, which it keeps in
+  // memory; the module, and with it the state, may be gone after a suspension.
+  Task<void> work(Account& account, std::weak_ptr<const bool> life) {
     State& state = account[state_];
     while (!state.jobs.empty()) {
       if (!state.is_loaded) {
@@ -140,6 +171,7 @@ class RosterModule final : public Module, public RosterService {
             scope_->reactor(), account.jid(),
             [](Tx& tx, const Jid& who) { return tx.rosters().load(who); }, account.jid());
         auto loaded = co_await loading;
+        if (life.expired()) co_return;
         take_loaded(account, state, std::move(loaded));
         continue;
       }
@@ -158,6 +190,7 @@ class RosterModule final : public Module, public RosterService {
       const bool is_visible = differs_visibly(current(state, job.contact), next);
       auto storing = store(account.jid(), next, is_visible);
       auto version = co_await storing;
+      if (life.expired()) co_return;
       take_stored(account, state, job, next, is_visible, version);
     }
     state.is_working = false;
@@ -177,6 +210,7 @@ class RosterModule final : public Module, public RosterService {
     }
     state.roster = {};
     state.roster.version = loaded->version;
+    state.roster.last_presence = std::move(loaded->last_presence);
     state.items = state.requests = 0;
     for (RosterContact& contact : loaded->contacts) {
       state.items += contact.is_listed ? 1 : 0;
@@ -334,19 +368,19 @@ class RosterModule final : public Module, public RosterService {
            });
   }
 
-  // RFC 6121 2.5.2: with the item go the subscriptions, both ways.
+  // RFC 6121 2.5.2: with the item go the subscriptions, both ways; 3.2.2: presence before that.
   static void cancel(Account& account, const RosterContact& removed) {
     if (has_to(removed.subscription) || removed.is_asked) {
       account.send(Stanza::presence(StanzaType::unsubscribe, removed.jid));
     }
     if (!has_from(removed.subscription)) return;
-    account.send(Stanza::presence(StanzaType::unsubscribed, removed.jid));
     for (Session* session : account.sessions()) {
       if (!session->is_available()) continue;
       Stanza gone = Stanza::presence(StanzaType::unavailable, removed.jid);
       gone.envelope().from = session->jid();
       account.send(std::move(gone));
     }
+    account.send(Stanza::presence(StanzaType::unsubscribed, removed.jid));
   }
 
   static IqReply reply_of(RosterOutcome outcome) {
@@ -411,6 +445,7 @@ class RosterModule final : public Module, public RosterService {
   AccountSlot<State> state_;
   SessionSlot<Interest> interest_;
   std::uint64_t pushes_ = 0;
+  std::shared_ptr<const bool> life_ = std::make_shared<const bool>(true);
 };
 XMPPD_MODULE(RosterModule, {.name = "roster", .xep = "RFC 6121", .summary = "Keeps rosters"});
 

@@ -192,4 +192,21 @@ StorageResult<ScramHashSet> SqlAccounts::common_hashes(std::string_view host) {
   });
 }
 
+StorageResult<std::vector<IterationCount>> SqlAccounts::iteration_counts(std::string_view host,
+                                                                         std::size_t sample) {
+  return session_.guarded([&] {
+    Query select = session_.query(
+        "SELECT iterations, COUNT(*) FROM"
+        " (SELECT iterations FROM scram_keys WHERE host = ? LIMIT ?) AS some"
+        " GROUP BY iterations ORDER BY iterations DESC");
+    select.bind(host).bind(static_cast<std::int64_t>(sample));
+    std::vector<IterationCount> counts;
+    while (select.step()) {
+      counts.push_back({static_cast<std::uint32_t>(select.integer(0)),
+                        static_cast<std::uint64_t>(select.integer(1))});
+    }
+    return counts;
+  });
+}
+
 }  // namespace xmppd::sql

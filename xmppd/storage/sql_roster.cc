@@ -1,4 +1,5 @@
-// Rosters over SQL: one row per contact, one per group of a contact, one for the version.
+// Rosters over SQL: one row per contact, one per group of a contact, one for the version, one for
+// the last presence.
 //
 // Invariant: roster_contacts has no row that is neither listed nor a request.
 #include "storage/stores.h"
@@ -62,6 +63,10 @@ StorageResult<RosterRecord> SqlRosters::load(const Jid& account) {
       if (at == roster.contacts.end()) throw DataError("a group of no contact");
       at->groups.push_back(groups.text(1));
     }
+    Query presence =
+        session_.query("SELECT presence FROM last_presences WHERE host = ? AND username = ?");
+    presence.bind(account.domain()).bind(account.local());
+    if (presence.step()) roster.last_presence = presence.text(0);
     return roster;
   });
 }
@@ -105,6 +110,16 @@ StorageResult<std::uint64_t> SqlRosters::raise_version(const Jid& account) {
     upsert.bind(account.domain()).bind(account.local());
     upsert.bind(static_cast<std::int64_t>(next)).post();
     return next;
+  });
+}
+
+StorageResult<void> SqlRosters::put_last_presence(const Jid& account, std::string_view presence) {
+  check(account);
+  return session_.guarded([&] {
+    Query upsert = session_.change(
+        "INSERT INTO last_presences (host, username, presence) VALUES (?, ?, ?)"
+        " ON CONFLICT (host, username) DO UPDATE SET presence = excluded.presence");
+    upsert.bind(account.domain()).bind(account.local()).bind_blob(presence).run();
   });
 }
 
