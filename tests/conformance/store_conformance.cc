@@ -1,4 +1,5 @@
 // Every store, on every kind of database: what its interface promises.
+// Length: one suite with one fixture; a section per store.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -199,6 +200,24 @@ TEST_P(StoreConformance, AHashIsCommonIfEveryEnabledAccountHasIt) {
   EXPECT_EQ(common_hashes("localhost"), ScramHashSet::all());
 }
 
+TEST_P(StoreConformance, IterationsAreCounted) {
+  const auto count = [](Tx& tx, const std::string& h) {
+    return tx.accounts().iteration_counts(h, 10);
+  };
+  EXPECT_TRUE(read(count, std::string("localhost")).empty());
+  create(account("alice@localhost", {ScramHash::sha1, ScramHash::sha256}));
+  auto more = account("bob@localhost", {ScramHash::sha1});
+  more.keys[0].iterations = 10'000;
+  create(more);
+  create(account("carol@example.org", {ScramHash::sha1}));
+  const auto counts = read(count, std::string("localhost"));
+  ASSERT_EQ(counts.size(), 2U);
+  EXPECT_EQ(counts[0].iterations, 10'000U);
+  EXPECT_EQ(counts[0].keys, 1U);
+  EXPECT_EQ(counts[1].iterations, 4'096U);
+  EXPECT_EQ(counts[1].keys, 2U);
+}
+
 TEST_P(StoreConformance, BytesByKey) {
   using namespace std::string_literals;
   const auto find_value = [](Tx& tx, const std::string& k) {
@@ -217,6 +236,11 @@ TEST_P(StoreConformance, BytesByKey) {
   write(put, "secret"s, ""s);
   EXPECT_EQ(read(find_value, "secret"s), ""s);
   EXPECT_FALSE(read(find_value, "other"s));
+  write(put, "b"s, "2"s);
+  write(put, "B"s, "1"s);
+  const auto rows = read([](Tx& tx) { return tx.key_value().list("server"); });
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0].key, "B");  // by bytes
   EXPECT_TRUE(write(remove_value, "secret"s));
   EXPECT_FALSE(write(remove_value, "secret"s));
 }
@@ -625,6 +649,72 @@ TEST_P(StoreConformance, WithoutAnAccountNobodyIsBlocked) {
   ASSERT_FALSE(blocked);
   EXPECT_EQ(blocked.error().code, StorageErrorCode::constraint);
   EXPECT_TRUE(read(kLoadBlocked, jid("nobody@localhost")).empty());
+}
+
+// Sessions to be resumed --------------------------------------------------------------------------
+
+constexpr auto kLoadSm = [](Tx& tx) { return tx.sm_queues().load(); };
+constexpr auto kPutSm = [](Tx& tx, const SmSessionRecord& one) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().put(one); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kAppendSm = [](Tx& tx, const std::string& id,
+                              const std::vector<SmStanza>& stanzas) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().append(id, stanzas); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kRemoveSmStanzas = [](Tx& tx, const std::string& id) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().remove_stanzas(id); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kRemoveSm = [](Tx& tx, const std::string& id) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().remove(id); !done) return xmpp::Err(done.error());
+  return true;
+};
+
+TEST_P(StoreConformance, SessionsToBeResumedAreKept) {
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  SmSessionRecord first{
+      .id = "b", .jid = jid("alice@localhost/a"), .window = std::chrono::minutes(5)};
+  SmSessionRecord second{.id = "a",
+                         .jid = jid("bob@localhost/\u2603 /x"),
+                         .window = std::chrono::seconds(1),
+                         .handled = 0xFFFFFFFF,
+                         .acknowledged = 7,
+                         .detached_at = xmpp::Timestamp(std::chrono::seconds(1'700'000'000)),
+                         .presence = "<presence/>",
+                         .slots = std::string("\0\1", 2)};
+  const SmStanza one{1, xmpp::Timestamp(std::chrono::milliseconds(1'700'000'000'123)),
+                     "<message/>"};
+  const SmStanza two{2, {}, "<iq/>"};
+  write(kPutSm, first);
+  write(kPutSm, second);
+  write(kAppendSm, second.id, std::vector{two});
+  write(kAppendSm, second.id, std::vector{one});
+  write(kAppendSm, std::string("nobody's"), std::vector{one});
+  auto all = read(kLoadSm);
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].session, second);
+  EXPECT_EQ(all[0].stanzas, (std::vector{one, two}));
+  EXPECT_EQ(all[1].session, first);
+  EXPECT_TRUE(all[1].stanzas.empty());
+
+  second.handled = 1;
+  second.presence.clear();
+  write(kPutSm, second);  // stanzas stay
+  EXPECT_EQ(read(kLoadSm)[0].session, second);
+  EXPECT_EQ(read(kLoadSm)[0].stanzas.size(), 2U);
+  write(kRemoveSmStanzas, second.id);
+  EXPECT_TRUE(read(kLoadSm)[0].stanzas.empty());
+  write(kAppendSm, first.id, std::vector{one});
+  write(kRemoveSm, second.id);
+  write(kRemoveSm, second.id);
+  ASSERT_EQ(read(kLoadSm).size(), 1U);
+  // They go with their account.
+  write([](Tx& tx, const xmpp::Jid& who) { return tx.accounts().remove(who); },
+        jid("alice@localhost"));
+  EXPECT_TRUE(read(kLoadSm).empty());
 }
 
 }  // namespace

@@ -197,7 +197,7 @@ StorageResult<std::vector<IterationCount>> SqlAccounts::iteration_counts(std::st
   return session_.guarded([&] {
     Query select = session_.query(
         "SELECT iterations, COUNT(*) FROM"
-        " (SELECT iterations FROM scram_keys WHERE host = ? LIMIT ?) AS some"
+        " (SELECT iterations FROM scram_keys WHERE host = ? LIMIT ?) AS sampled"
         " GROUP BY iterations ORDER BY iterations DESC");
     select.bind(host).bind(static_cast<std::int64_t>(sample));
     std::vector<IterationCount> counts;
