@@ -181,7 +181,8 @@ class Reload(Base):
 
     def test_wrong_file_changes_nothing(self):
         for text, expected in (
-                (CONFIG + "[host.\"x.example\"]\nprofil = \"a\"\n", r"xmppd\.toml:\d+:\d+: .*profil"),
+                (CONFIG + "[host.\"x.example\"]\nprofil = \"a\"\n",
+                 r"xmppd\.toml:\d+:\d+: .*profil"),
                 (CONFIG + "[host.\"x.example\"]\nprofile = \"nope\"\n", r"no \[profile\.nope\]"),
                 (CONFIG + "[profile.new]\nmodules = [\"+rooster\"]\n", r"rooster"),
                 ("[server\n", r"xmppd\.toml:\d+"),

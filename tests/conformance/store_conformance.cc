@@ -356,6 +356,73 @@ TEST_P(StoreConformance, EverySchemaIsUpgraded) {
   }
 }
 
+// SmQueues
+// ---------------------------------------------------------------------------------------
+
+constexpr auto kLoadSm = [](Tx& tx) { return tx.sm_queues().load(); };
+constexpr auto kPutSm = [](Tx& tx, const SmSessionRecord& one) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().put(one); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kAppendSm = [](Tx& tx, const std::string& id,
+                              const std::vector<SmStanza>& stanzas) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().append(id, stanzas); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kRemoveSmStanzas = [](Tx& tx, const std::string& id) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().remove_stanzas(id); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kRemoveSm = [](Tx& tx, const std::string& id) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().remove(id); !done) return xmpp::Err(done.error());
+  return true;
+};
+
+TEST_P(StoreConformance, SessionsToBeResumedAreKept) {
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  SmSessionRecord first{
+      .id = "b", .jid = jid("alice@localhost/a"), .window = std::chrono::minutes(5)};
+  SmSessionRecord second{.id = "a",
+                         .jid = jid("bob@localhost/\u2603 /x"),
+                         .window = std::chrono::seconds(1),
+                         .handled = 0xFFFFFFFF,
+                         .acknowledged = 7,
+                         .detached_at = xmpp::Timestamp(std::chrono::seconds(1'700'000'000)),
+                         .presence = "<presence/>",
+                         .slots = std::string("\0\1", 2)};
+  const SmStanza one{1, xmpp::Timestamp(std::chrono::milliseconds(1'700'000'000'123)),
+                     "<message/>"};
+  const SmStanza two{2, {}, "<iq/>"};
+  write(kPutSm, first);
+  write(kPutSm, second);
+  write(kAppendSm, second.id, std::vector{two});
+  write(kAppendSm, second.id, std::vector{one});
+  write(kAppendSm, std::string("nobody's"), std::vector{one});
+  auto all = read(kLoadSm);
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].session, second);
+  EXPECT_EQ(all[0].stanzas, (std::vector{one, two}));
+  EXPECT_EQ(all[1].session, first);
+  EXPECT_TRUE(all[1].stanzas.empty());
+
+  second.handled = 1;
+  second.presence.clear();
+  write(kPutSm, second);  // stanzas stay
+  EXPECT_EQ(read(kLoadSm)[0].session, second);
+  EXPECT_EQ(read(kLoadSm)[0].stanzas.size(), 2U);
+  write(kRemoveSmStanzas, second.id);
+  EXPECT_TRUE(read(kLoadSm)[0].stanzas.empty());
+  write(kAppendSm, first.id, std::vector{one});
+  write(kRemoveSm, second.id);
+  write(kRemoveSm, second.id);
+  ASSERT_EQ(read(kLoadSm).size(), 1U);
+  // They go with their account.
+  write([](Tx& tx, const xmpp::Jid& who) { return tx.accounts().remove(who); },
+        jid("alice@localhost"));
+  EXPECT_TRUE(read(kLoadSm).empty());
+}
+
 // Rosters ----------------------------------------------------------------------------------------
 
 RosterContact contact(const std::string& address) {

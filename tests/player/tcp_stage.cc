@@ -94,7 +94,7 @@ class TcpStage final : public Stage {
         [](xmppd::Tx& tx, const xmppd::AccountRecord& one) { return tx.accounts().create(one); },
         record);
     if (!created || !*created) throw std::runtime_error("cannot make the account " + account.jid);
-    server_->refresh_common_hashes();
+    server_->refresh_facts(std::string(jid->domain()));
   }
   xmpp::net::Reactor& reactor() override { return reactor_; }
   xmpp::Rng& rng() override { return rng_; }

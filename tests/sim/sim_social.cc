@@ -185,8 +185,9 @@ void Social::tell(SimUser& user, StanzaType type, const Jid& to, const std::stri
     view.status = is_available ? status : "";
     view.hidden_from.clear();
     if (is_available) return;
+    view.farewells.insert(status);
     view.directed.clear();
-    view.has_left = true;
+    view.was_away = true;
     return;
   }
   const std::string target(to.str());
@@ -201,7 +202,7 @@ void Social::tell(SimUser& user, StanzaType type, const Jid& to, const std::stri
       return entry.first == target || entry.first.starts_with(target + "/");
     });
     view.hidden_from.insert(target);
-    view.has_left = true;
+    view.was_away = true;
     permitted_.insert({bare(user.jid()), bare(to)});
   }
 }
@@ -261,7 +262,7 @@ void Social::on_presence(SimUser& user, View& view, const Stanza& stanza) {
                       [&](const auto& entry) { return entry.first.starts_with(from + "/"); });
       }
       if (from == user.jid().str() && stanza.type() == StanzaType::unavailable &&
-          !stanza.to().is_full()) {
+          view.farewells.contains(stanza.child_text("status").value_or(""))) {
         // Not available any more: what it knows of others is not kept up to date.
         view.presence.clear();
         view.requests.clear();
@@ -351,6 +352,7 @@ void Social::finish_audit() {
     View& view = view_of(*user);
     check_roster(*user, view);
     check_presence(*user, view);
+    view.was_away = view.status.empty();
   }
   actors_.clear();
   uncertain_.clear();
@@ -438,9 +440,9 @@ void Social::check_seen(SimUser& user, View& view, SimUser& other, View& others)
     if (directed != others.directed.end()) possible.insert(directed->second);
   }
   if (seen != view.presence.end() && !possible.contains(seen->second)) {
-    // RFC 6121 4.6.1: whoever goes is owed nothing any more, though it may have been told
-    // meanwhile.
-    if (view.has_left && directed_.contains(seen->second)) {
+    // RFC 6121 4.6: directed presence may reach who has gone itself (nothing is owed to it any
+    // more), and a subscriber's client that is not available (no broadcast reaches it).
+    if (view.was_away && directed_.contains(seen->second)) {
       view.presence.erase(seen);
       return;
     }

@@ -63,7 +63,8 @@ class Social {
     std::string status;                           // of its own broadcast; empty: not available
     std::map<std::string, std::string> directed;  // target: status, as long as that holds
     std::set<std::string> hidden_from;  // sent directed unavailable since the last broadcast
-    bool has_left = false;              // it was unavailable for a while
+    std::set<std::string> farewells;    // statuses of its own unavailable broadcasts
+    bool was_away = true;               // not available at some time since the last audit
     std::map<std::uint64_t, std::string> pending;  // number: contact, not acknowledged
     std::map<std::uint64_t, bool> asked;           // number of a roster get: was it an audit?
     Items audited;

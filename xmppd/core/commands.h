@@ -44,9 +44,9 @@ struct Command {
 
 [[nodiscard]] std::span<const Command> user_commands() noexcept;
 [[nodiscard]] std::span<const Command> session_commands() noexcept;
-[[nodiscard]] std::span<const Command> database_commands() noexcept;
 [[nodiscard]] std::span<const Command> host_commands() noexcept;  // host, config
 [[nodiscard]] std::span<const Command> module_commands() noexcept;
+[[nodiscard]] std::span<const Command> database_commands() noexcept;
 [[nodiscard]] std::span<const Command> server_commands() noexcept;  // status, stop
 
 // nullptr: no such command.

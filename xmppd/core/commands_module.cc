@@ -284,14 +284,13 @@ CommandResult changed(ModuleManager& modules, const std::string& name, const cha
 
 enum class Verb : std::uint8_t { load, unload, reload };
 
-xmpp::Task<ModuleManager::Outcome> begin(CommandContext& context, Verb verb,
-                                         const std::string& profile, const std::string& name,
-                                         bool is_first) {
+xmpp::Task<ModuleManager::Outcome> begin(CommandContext& context, Verb verb, std::string profile,
+                                         std::string name, bool is_first) {
   ModuleManager& modules = context.server.modules();
-  if (verb == Verb::load) return modules.load(context, profile, name);
-  if (verb == Verb::unload) return modules.unload(context, profile, name);
+  if (verb == Verb::load) return modules.load(context, std::move(profile), std::move(name));
+  if (verb == Verb::unload) return modules.unload(context, std::move(profile), std::move(name));
   // The file is read once; then all profiles have the same code.
-  return modules.reload(context, profile, name,
+  return modules.reload(context, std::move(profile), std::move(name),
                         is_first ? ModuleManager::Code::from_file : ModuleManager::Code::same);
 }
 

@@ -272,6 +272,8 @@ bool Link::handle(xmpp::Event& event) {
     answer_ack_request();
   } else if (auto* acked = std::get_if<xmpp::Acked>(&event)) {
     on_acked(*acked);
+  } else if (std::holds_alternative<xmpp::CloseRequested>(event)) {
+    on_close_requested();
   } else if (auto* enable = std::get_if<xmpp::EnableRequested>(&event)) {
     on_enable(*enable);
   } else if (auto* resumption = std::get_if<xmpp::ResumeRequested>(&event)) {
@@ -441,7 +443,7 @@ void Link::die() {
 void Link::update_deadline() {
   if (!is_watched_) return;  // on its way to another worker
   auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_, idle_until(),
-                            ack_deadline(), is_closing_ ? xmpp::kNever : resume_try_at_});
+                            ack_deadline(), is_closing_ ? xmpp::kNever : settle_try_at_});
   if (deadline == xmpp::kNever) {
     timer_.cancel();
   } else {
@@ -464,7 +466,13 @@ void Link::on_deadline() {
     die();
     return;
   }
-  if (now >= resume_try_at_ && !is_closing_) try_to_resume(now);
+  if (now >= settle_try_at_ && !is_closing_) {
+    if (close_by_ != xmpp::kNever) {
+      try_to_close(now);
+    } else {
+      try_to_resume(now);
+    }
+  }
   if (now >= ack_deadline()) {
     on_ack_deadline(now);
     if (is_dead_) return;

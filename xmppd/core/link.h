@@ -108,6 +108,8 @@ class Link final : private xmpp::net::Flushable {
   void count(xmpp::Stanza& stanza);
   void try_to_resume(xmpp::Instant now);
   void resume(Session& session);
+  void on_close_requested();
+  void try_to_close(xmpp::Instant now);
   [[nodiscard]] Session* find_resumable(std::string_view id);
   // The session goes to another link; this one ends.
   [[nodiscard]] std::unique_ptr<Session> yield_session();
@@ -168,10 +170,12 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Instant paused_until_ = xmpp::kNever;  // kNever: is read
   const Worker* congested_ = nullptr;          // whose mailbox has to drain before reading goes on
   std::size_t place_ = 0;
-  // A resumption that waits for tickets: which, until when at most, when it is tried again.
+  // A resumption (which?) or the last acknowledgement waits for tickets: until when at most, when
+  // it is tried again.
   std::string resume_wanted_;
   xmpp::Instant resume_by_ = xmpp::kNever;
-  xmpp::Instant resume_try_at_ = xmpp::kNever;
+  xmpp::Instant close_by_ = xmpp::kNever;
+  xmpp::Instant settle_try_at_ = xmpp::kNever;
   xmpp::Instant ack_request_at_ = xmpp::kNever;  // when the client is asked to acknowledge
   xmpp::Instant ack_answer_by_ = xmpp::kNever;   // when it is given up
   std::size_t replay_bytes_ = 0;  // of a resumed session, beside the limit of unsent output

@@ -21,8 +21,6 @@ using xmpp::log::kv;
 namespace {
 
 constexpr std::size_t kIdBytes = 16;
-// How long a resumption waits for what the client sent before to be stored.
-constexpr xmpp::Duration kSettleTimeout = std::chrono::seconds(5);
 constexpr xmpp::Duration kSettlePoll = std::chrono::milliseconds(10);
 
 const xmpp::log::Context kLog{.component = "c2s"};
@@ -206,19 +204,43 @@ void Link::on_resume(const xmpp::ResumeRequested& event) {
 void Link::try_to_resume(Instant now) {
   Session* session = find_resumable(resume_wanted_);
   if (session == nullptr || (session->link_ != nullptr && session->link_->is_final_)) {
-    resume_try_at_ = xmpp::kNever;
+    settle_try_at_ = xmpp::kNever;
     stream_.refuse_sm(StanzaCondition::item_not_found,
                       worker_->find_ended(resume_wanted_, stream_.jid()));
     on_output();
     return;
   }
   if (!session->sm_->window.is_settled() && now < resume_by_) {
-    resume_try_at_ = now + kSettlePoll;
+    settle_try_at_ = now + kSettlePoll;
     update_deadline();
     return;
   }
-  resume_try_at_ = xmpp::kNever;
+  settle_try_at_ = xmpp::kNever;
   resume(*session);
+}
+
+// The client has closed its stream; what it hears last is how much of what it sent was dealt with.
+void Link::on_close_requested() {
+  is_final_ = true;
+  close_by_ = worker_->reactor().now() + kSettleTimeout;
+  if (session_ != nullptr && session_->sm_->has_visited) session_->send_probes();
+  try_to_close(worker_->reactor().now());
+}
+
+void Link::try_to_close(Instant now) {
+  if (session_ != nullptr) {
+    SmState& sm = *session_->sm_;
+    if (!sm.window.is_settled() && now < close_by_) {
+      settle_try_at_ = now + kSettlePoll;
+      update_deadline();
+      return;
+    }
+    sm.window.settle_all();
+    stream_.send_ack(sm.window.report());
+  }
+  settle_try_at_ = xmpp::kNever;
+  stream_.close();
+  on_output();
 }
 
 std::unique_ptr<Session> Link::yield_session() {

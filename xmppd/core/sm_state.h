@@ -18,6 +18,9 @@
 
 namespace xmppd {
 
+// How long a resumption, and the last acknowledgement, wait for what the client sent to be stored.
+inline constexpr xmpp::Duration kSettleTimeout = std::chrono::seconds(5);
+
 class SmState {
  public:
   SmState(const SmTerms& granted, std::string its_id)

@@ -76,7 +76,7 @@ Session* find_taker(Account& account) {
 }
 
 // nullopt: what is stored is no message.
-std::optional<Stanza> restore(const OfflineMessage& message, const Jid& host) {
+std::optional<Stanza> parse_kept(const OfflineMessage& message, const Jid& host) {
   auto document = xmpp::xml::Document::parse(message.stanza, xmpp::ns::client);
   if (!document) return std::nullopt;
   auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
@@ -127,6 +127,7 @@ class Offline final : public Module {
     std::int64_t& writes = hook.to[state_].writes;
     if (writes >= *messages_) return hook.bounce(StanzaCondition::service_unavailable);
     ++writes;
+    hook.to[state_].is_known_empty = false;
     hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza)));
     return Verdict::handled;
   }
@@ -166,9 +167,7 @@ class Offline final : public Module {
       bounce(account, stanza, StanzaCondition::service_unavailable);
       return;
     }
-    State& state = account[state_];
-    ++state.commits;
-    state.is_known_empty = false;
+    ++account[state_].commits;
     // Somebody may have come while it was being stored, and found nothing.
     if (find_taker(account) != nullptr) start(account);
   }
@@ -196,8 +195,8 @@ class Offline final : public Module {
         break;
       }
       if (batch->empty()) {
-        // What was committed behind this look may not have been seen by it.
-        state.is_known_empty = commits == state.commits;
+        // What was written meanwhile may not have been seen by this look.
+        state.is_known_empty = state.writes == 0 && commits == state.commits;
         if (state.is_known_empty) break;
         continue;
       }
@@ -250,7 +249,7 @@ class Offline final : public Module {
 
   void deliver(Session& session, const std::vector<OfflineMessage>& batch) {
     for (const OfflineMessage& message : batch) {
-      if (auto stanza = restore(message, session.host().jid())) {
+      if (auto stanza = parse_kept(message, session.host().jid())) {
         session.deliver(std::move(*stanza));
       } else {
         xmpp::log::warn(scope_->log_context(), "a stored message cannot be read: it is dropped",

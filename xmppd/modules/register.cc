@@ -141,7 +141,8 @@ class Registration final : public Module {
     }
     // XEP-0077 3.2: nobody is known yet whose account could be removed.
     if (query.remove) co_return IqReply::error(StanzaCondition::unexpected_request);
-    if (!take_form(query) || !query.username || !query.password) {  // 3.1
+    if (!take_form(query)) co_return IqReply::error(StanzaCondition::bad_request);
+    if (!query.username || !query.password) {  // 3.1
       co_return IqReply::error(
           {StanzaCondition::not_acceptable, "username and password are needed"});
     }

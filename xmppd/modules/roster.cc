@@ -47,15 +47,11 @@ struct State {
 
 struct Interest {
   static constexpr std::string_view kSlotName = "interest";
-  [[nodiscard]] std::string save() const {
-    if (!wants_pushes) return {};
-    return wants_versions ? "versions" : "pushes";
-  }
+  [[nodiscard]] std::string save() const { return wants_pushes ? "pushes" : ""; }
   static std::optional<Interest> restore(std::string_view saved) {
-    return Interest{true, saved == "versions"};
+    return Interest{!saved.empty()};
   }
   bool wants_pushes = false;
-  bool wants_versions = false;
 };
 
 xep::RosterItem to_item(const RosterContact& contact) {
@@ -85,7 +81,7 @@ IqReply make_reply(const Roster& roster, const std::optional<std::string>& known
   std::string version = std::to_string(roster.version);
   if (known == version) return IqReply::ok();
   xep::Roster all;
-  if (known) all.version = std::move(version);
+  all.version = std::move(version);
   for (const auto& [jid, contact] : roster.contacts) {
     if (contact.is_listed) all.items.push_back(to_item(contact));
   }
@@ -286,15 +282,14 @@ class RosterModule final : public Module, public RosterService {
     if (is_visible) push(account, next, *version);
   }
 
-  // RFC 6121 2.1.6: to every session that asked for the roster.
+  // RFC 6121 2.1.6: to every session that asked for the roster; 2.6.3: with the version, asked for
+  // or not.
   void push(Account& account, const RosterContact& contact, std::uint64_t version) {
     xep::Roster query;
     query.items.push_back(to_item(contact));
+    query.version = std::to_string(version);
     for (Session* session : account.sessions()) {
-      const Interest& interest = (*session)[interest_];
-      if (!interest.wants_pushes) continue;
-      query.version.reset();
-      if (interest.wants_versions) query.version = std::to_string(version);
+      if (!(*session)[interest_].wants_pushes) continue;
       Stanza stanza =
           Stanza::iq(StanzaType::set, session->jid(), "push" + std::to_string(++pushes_));
       stanza.add(query);
@@ -326,7 +321,7 @@ class RosterModule final : public Module, public RosterService {
            }
            // From now on, so that no push comes before the result.
            if (Session* session = owner.find_session(from.resource())) {
-             (*session)[interest_] = {true, known.has_value()};
+             (*session)[interest_].wants_pushes = true;
            }
            ticket.complete(make_reply(*roster, known));
          });

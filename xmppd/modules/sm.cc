@@ -1,4 +1,4 @@
-// XEP-0198 1.6.1 partial: no resumption after a restart, none within SASL2
+// XEP-0198 1.6.1 partial: nothing within SASL2 and Bind 2
 // Grants stream management: on what terms stanzas are acknowledged and sessions wait for their
 // clients. Counting, queues and the wait itself are the core's.
 #include <algorithm>
@@ -21,14 +21,25 @@ bool is_copy(const Stanza& stanza) noexcept {
   return stanza.has({kCarbons, "received"}) || stanza.has({kCarbons, "sent"});
 }
 
+// Since when a session takes messages for the account.
+struct Since {
+  xmpp::Timestamp at{};
+};
+
 }  // namespace
 
 class Sm final : public Module {
  public:
   void attach(Scope& scope) override {
+    scope_ = &scope;
+    since_ = scope.session_slot<Since>();
     scope.stream_feature("<sm xmlns='urn:xmpp:sm:3'/>", true);
     scope.on<SmRequested>(Stage::deliver, [this](SmRequested& hook) { return grant(hook); });
-    scope.on<Redelivering>(Stage::deliver, [](Redelivering& hook) { return redeliver(hook); });
+    scope.on<Available>(Stage::deliver, [this](Available& hook) {
+      if (hook.is_initial) hook.session[since_].at = scope_->reactor().wall();
+      return Verdict::pass;
+    });
+    scope.on<Redelivering>(Stage::deliver, [this](Redelivering& hook) { return redeliver(hook); });
   }
 
  private:
@@ -49,10 +60,22 @@ class Sm final : public Module {
     return Verdict::handled;
   }
 
-  static Verdict redeliver(Redelivering& hook) {
+  // Did another session of the account get the message when this one should have?
+  [[nodiscard]] bool has_reached_another(Redelivering& hook) {
+    if (!hook.stanza.to().is_bare()) return false;
+    const auto& sessions = hook.to.account().sessions();
+    return std::any_of(sessions.begin(), sessions.end(), [&](Session* other) {
+      return other != &hook.to && other->is_available() && other->priority() >= 0 &&
+             (*other)[since_].at <= hook.sent_at;
+    });
+  }
+
+  Verdict redeliver(Redelivering& hook) {
     if (!hook.stanza.is_message()) return Verdict::pass;
     // The session's end is no reason to show a copy elsewhere.
-    if (hook.has_ended && is_copy(hook.stanza)) return Verdict::drop;
+    if (hook.has_ended && (is_copy(hook.stanza) || has_reached_another(hook))) {
+      return Verdict::drop;
+    }
     // XEP-0198 4, XEP-0203: when it should have arrived.
     if (!hook.stanza.has<xmpp::xep::Delay>()) {
       hook.stanza.add(xmpp::xep::Delay{.stamp = hook.sent_at, .from = hook.to.host().jid()});
@@ -60,6 +83,8 @@ class Sm final : public Module {
     return Verdict::pass;
   }
 
+  Scope* scope_ = nullptr;
+  SessionSlot<Since> since_;
   Option<bool> resume_{*this, "resume", true, "Sessions may outlive their connection."};
   Option<Duration> resume_window_{
       *this, "resume_window",

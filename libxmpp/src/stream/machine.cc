@@ -137,7 +137,7 @@ Event StreamMachine::next() {
       case ParserEvent::text:
         break;
       case ParserEvent::close:
-        on_close();
+        if (std::optional<Event> event = on_close()) return std::move(*event);
         break;
       case ParserEvent::error:
         fail({stream::condition_of(parser.error()), {}});
@@ -254,13 +254,23 @@ void StreamMachine::close() {
   }
   write("</stream:stream>");
   gain(StreamBits::closing);
+  if (awaiting == Awaiting::close) {
+    // The peer has closed before.
+    gain(StreamBits::closed);
+    closed_unreported = true;
+  }
   awaiting = Awaiting::nothing;
 }
 
-void StreamMachine::on_close() {
+std::optional<Event> StreamMachine::on_close() {
+  if (sm_enabled && !has_any(bits, StreamBits::closing)) {
+    awaiting = Awaiting::close;
+    return Event(std::in_place_type<CloseRequested>);
+  }
   if (has_any(bits, StreamBits::header_sent)) write("</stream:stream>");
   gain(StreamBits::closing | StreamBits::closed);
   closed_unreported = true;
+  return std::nullopt;
 }
 
 }  // namespace xmpp

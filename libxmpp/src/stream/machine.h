@@ -34,6 +34,7 @@ enum class Awaiting : std::uint8_t {
   bind,           // BindRequested
   enable,         // EnableRequested
   resume,         // ResumeRequested
+  close,          // CloseRequested
 };
 
 // What only negotiation needs.
@@ -148,7 +149,7 @@ class StreamMachine {
   [[nodiscard]] std::size_t queue_limit() const noexcept;
   [[nodiscard]] std::optional<Event> take_event();
   [[nodiscard]] std::optional<Event> on_stanza(const xml::Document& document);
-  void on_close();
+  [[nodiscard]] std::optional<Event> on_close();
 
   std::unique_ptr<Queue> queue_;
   bool parser_hungry_ = true;  // its next() gave need_bytes

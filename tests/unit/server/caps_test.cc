@@ -10,9 +10,9 @@ using xmpp::xep::DiscoInfo;
 
 DiscoInfo info_with_features() {
   DiscoInfo info;
-  for (const char* feature : {"http://jabber.org/protocol/muc", "http://jabber.org/protocol/caps",
-                              "http://jabber.org/protocol/disco#items",
-                              "http://jabber.org/protocol/disco#info"}) {
+  for (const char* feature :
+       {"http://jabber.org/protocol/muc", "http://jabber.org/protocol/caps",
+        "http://jabber.org/protocol/disco#items", "http://jabber.org/protocol/disco#info"}) {
     info.features.push_back({feature});
   }
   return info;

@@ -185,6 +185,11 @@ class ReceiverDriver final : private DriverRng, public Driver {
       log.push_back("acked " + std::to_string(acked->handled));
       return;
     }
+    if (is<CloseRequested>(event)) {
+      log.emplace_back("close?");
+      if (answers) stream.close();
+      return;
+    }
     if (is<AckRequested>(event)) {
       log.emplace_back("ack?");
       stream.send_ack(static_cast<std::uint32_t>(stanzas.size()));

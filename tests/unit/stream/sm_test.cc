@@ -202,6 +202,22 @@ TEST(SmStream, ResumesInsteadOfBinding) {
             std::string::npos);
 }
 
+TEST(SmStream, TheLastWordIsTheDrivers) {
+  ReceiverDriver server(make_offer(), with_sm());
+  server.feed(login());
+  server.feed(kBind);
+  server.feed("<enable xmlns='urn:xmpp:sm:3'/>");
+  server.answers = false;
+  EXPECT_EQ(server.feed("<message id='m'/></stream:stream>"), "");
+  EXPECT_EQ(server.last_log(), "close?");
+  server.stream.send_ack(1);
+  server.stream.close();
+  server.pump();
+  EXPECT_EQ(server.take_output(), "<a xmlns='urn:xmpp:sm:3' h='1'/></stream:stream>");
+  EXPECT_EQ(server.last_log(), "closed");
+  EXPECT_TRUE(server.stream.is_closed());
+}
+
 TEST(SmStream, AStrangerToItRefusesItsElements) {
   ReceiverDriver server(make_offer());
   server.feed(login());

@@ -3,8 +3,8 @@
 
 #include "support/generate.h"
 #include "xmpp/xep/bind.h"
-#include "xmpp/xep/caps.h"
 #include "xmpp/xep/blocking.h"
+#include "xmpp/xep/caps.h"
 #include "xmpp/xep/delay.h"
 #include "xmpp/xep/disco.h"
 #include "xmpp/xep/last.h"

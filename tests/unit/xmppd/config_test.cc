@@ -53,6 +53,7 @@ workers = 4
 data_dir = "../data"
 control_socket = "c.sock"
 drain_timeout = "1m"
+module_path = ["mine", "/opt/theirs"]
 [log]
 level = "debug"
 format = "json"
@@ -90,6 +91,8 @@ admins = ["Admin@B.example"]
   EXPECT_EQ(config.server.data_dir, "/etc/data");
   EXPECT_EQ(config.server.control_socket, "/etc/xmppd/c.sock");
   EXPECT_EQ(config.server.drain_timeout, minutes(1));
+  EXPECT_EQ(config.server.module_path,
+            (std::vector<std::filesystem::path>{"/etc/xmppd/mine", "/opt/theirs"}));
   EXPECT_EQ(config.log.level, xmpp::log::Level::debug);
   EXPECT_EQ(config.log.format, LogFormat::json);
   EXPECT_EQ(config.log.file, "/var/log/xmppd.log");
@@ -111,7 +114,7 @@ admins = ["Admin@B.example"]
   EXPECT_EQ(profile.auth.channel_binding, ChannelBindingPolicy::off);
   const auto& options = profile.module.at("register").options;
   EXPECT_EQ(std::get<std::string>(options.at("allow").value), "none");
-  EXPECT_EQ(options.at("allow").at.line, 26U);
+  EXPECT_EQ(options.at("allow").at.line, 27U);
   EXPECT_EQ(std::get<std::int64_t>(options.at("per_hour").value), 5);
   EXPECT_EQ(std::get<std::vector<ConfigValue>>(options.at("domains").value).size(), 2U);
   EXPECT_EQ(config.profiles.at("plain").modules.base, ModuleSelection::Base::none);
@@ -185,6 +188,10 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"[server]\ndrain_timeout = 10\n",
             "2:17: server.drain_timeout: expected a duration from \"0s\" to \"1h\", such as "
             "\"60s\" or \"5m\", found 10\n"},
+        Bad{"[server]\nmodule_path = \"m\"\n",
+            "2:15: server.module_path: expected a list of strings, found \"m\"\n"},
+        Bad{"[server]\nmodule_path = [\"\"]\n",
+            "2:16: server.module_path[0]: expected a directory, found \"\"\n"},
         Bad{"[server]\ndata_dir = \"\"\n", "2:12: server.data_dir: expected a path, found \"\"\n"},
         Bad{"server = 3\n", "1:10: server: expected a table, [server], found 3\n"},
         Bad{"[log]\nlevel = \"loud\"\n",

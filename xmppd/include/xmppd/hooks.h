@@ -141,8 +141,8 @@ struct Available {
 };
 
 // A client asks that its stanzas be counted and acknowledged, perhaps also that its session may
-// outlive its link. Fired on the account's owner. Who grants it sets `terms` and answers handled;
-// nobody: it is refused.
+// outlive its link. Fired on the account's owner. Who grants it sets `terms` and answers handled.
+// Nobody stops it: it is refused.
 struct SmRequested {
   static constexpr std::string_view kName = "SmRequested";
   Session& session;
@@ -168,7 +168,7 @@ struct Resumed {
 // A stanza that a client never acknowledged: is sent to it again after Resumed, or, its session
 // having ended, goes to the account once more (messages: ToAccount from Stage::deliver on). Fired
 // on the account's owner, per stanza. May add and remove payloads; of an ended session, drop and
-// handled keep it from being delivered.
+// handled keep it from being delivered. Nobody stops it: it is delivered.
 struct Redelivering : StanzaHook {
   static constexpr std::string_view kName = "Redelivering";
   Redelivering(xmpp::Stanza& s, Session& session, xmpp::Timestamp at, bool ended) noexcept

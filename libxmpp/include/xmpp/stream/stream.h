@@ -7,8 +7,9 @@
 //
 // The machine pauses at each event that asks a question (HeaderReceived, StartTls,
 // CredentialsWanted, PasswordOffered, IdentityWanted, Authenticated on the receiver,
-// BindRequested, EnableRequested, ResumeRequested): next() gives NeedBytes until the answer came,
-// received bytes wait inside, and in a pause the machine may be moved to another worker.
+// BindRequested, EnableRequested, ResumeRequested, CloseRequested): next() gives NeedBytes until
+// the answer came, received bytes wait inside, and in a pause the machine may be moved to another
+// worker.
 // ReadyToAuthenticate asks too, but iqs go on. An answer that comes after the stream has died is
 // ignored, so that a driver need not cancel its look-ups. Negotiation is one loop over a table of
 // features (features.h) for both roles; the tables do not know which side we are.
@@ -130,6 +131,10 @@ struct Acked {
   std::uint32_t handled = 0;
 };
 
+// Receiver that counts stanzas: the peer has closed its stream and still listens. Answer: the last
+// send_ack(), if any, and close(); Closed follows.
+struct CloseRequested {};
+
 // Initiator with StreamPolicy::resumption: the earlier stream goes on; Bound follows. Stanzas after
 // `handled` have to be sent again.
 struct Resumed {
@@ -174,7 +179,7 @@ struct Closed {};
 using Event = std::variant<NeedBytes, StanzaReceived, NonzaReceived, HeaderReceived, StartTls,
                            CredentialsWanted, PasswordOffered, IdentityWanted, Authenticated,
                            AuthenticationFailed, BindRequested, EnableRequested, ResumeRequested,
-                           AckRequested, Acked, Resumed, ResumptionFailed, Bound,
+                           AckRequested, Acked, CloseRequested, Resumed, ResumptionFailed, Bound,
                            ReadyToAuthenticate, StreamFailed, Closed>;
 
 // Is `event` a T?
