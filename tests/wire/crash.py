@@ -64,6 +64,7 @@ class Session(wire.Wire):
         self.number = 0
         self.sent = 0      # stanzas since <enable/>
         self.handled = 0   # of which the server said so
+        self.returned = {}  # id of a message -> the error that came back
 
     def answer(self, id, seconds=20):
         while True:
@@ -75,6 +76,8 @@ class Session(wire.Wire):
     def note(self, item):
         if item.tag == f"{{{SM}}}a":
             self.handled = int(item.get("h"))
+        elif item.tag == f"{{{wire.CLIENT}}}message" and item.get("type") == "error":
+            self.returned[item.get("id")] = wire.stanza_error(item)
 
     def ask(self, type, payload):
         self.number += 1
@@ -192,13 +195,15 @@ class Writer(threading.Thread):
         before = client.number
         bodies = [f"{target.name} {self.random.getrandbits(60)}" for _ in range(5)]
         for body in bodies:
-            client.send(f"<message to='{target.name}@{DOMAIN}' type='chat'><body>{body}</body>"
-                        f"</message>")
+            client.send(f"<message to='{target.name}@{DOMAIN}' type='chat' id='{body}'>"
+                        f"<body>{body}</body></message>")
         client.send(f"<r xmlns='{SM}'/>")
         while client.handled < before + len(bodies):
             client.note(client.element(seconds=20))
+            # What came back was dealt with, too.
+            target.mail -= set(client.returned)
             for body in bodies[:max(0, client.handled - before)]:
-                if body not in target.mail:
+                if body not in target.mail and body not in client.returned:
                     target.mail.add(body)
                     self.acknowledged += 1
                     self.messages += 1
