@@ -79,7 +79,8 @@ class Restart(unittest.TestCase):
         alice.send("<presence/>")
         alice.element(f"{{{CLIENT}}}presence")
         for number in range(3):
-            alice.send(f"<message to='alice@localhost/a' type='chat'><body>{number}</body></message>")
+            alice.send("<message to='alice@localhost/a' type='chat'>"
+                       f"<body>{number}</body></message>")
         self.assertEqual(self.bodies(alice, 3), ["0", "1", "2"])
         self.assertEqual(self.acknowledged(alice), 4)
         self.end(signal.SIGKILL)
