@@ -64,6 +64,7 @@ class Session(wire.Wire):
         self.number = 0
         self.sent = 0      # stanzas since <enable/>
         self.handled = 0   # of which the server said so
+        self.returned = {}  # id of a message -> the error that came back
 
     def answer(self, id, seconds=20):
         while True:
@@ -75,6 +76,8 @@ class Session(wire.Wire):
     def note(self, item):
         if item.tag == f"{{{SM}}}a":
             self.handled = int(item.get("h"))
+        elif item.tag == f"{{{wire.CLIENT}}}message" and item.get("type") == "error":
+            self.returned[item.get("id")] = wire.stanza_error(item)
 
     def ask(self, type, payload):
         self.number += 1
@@ -98,6 +101,7 @@ class Writer(threading.Thread):
         self.server, self.number, self.accounts, self.round = server, number, accounts, round_
         self.random = random.Random(seed)
         self.acknowledged = 0
+        self.messages = 0  # of these
         self.failure = None
         self.is_ending = False
 
@@ -136,7 +140,7 @@ class Writer(threading.Thread):
                     self.change_password(client, account)
                 else:
                     self.change_roster(client, account)
-            if can_ack and self.round is not None:
+            if can_ack:
                 self.send_mail(client)
 
     def change_password(self, client, account):
@@ -191,15 +195,18 @@ class Writer(threading.Thread):
         before = client.number
         bodies = [f"{target.name} {self.random.getrandbits(60)}" for _ in range(5)]
         for body in bodies:
-            client.send(f"<message to='{target.name}@{DOMAIN}' type='chat'><body>{body}</body>"
-                        f"</message>")
+            client.send(f"<message to='{target.name}@{DOMAIN}' type='chat' id='{body}'>"
+                        f"<body>{body}</body></message>")
         client.send(f"<r xmlns='{SM}'/>")
         while client.handled < before + len(bodies):
             client.note(client.element(seconds=20))
+            # What came back was dealt with, too.
+            target.mail -= set(client.returned)
             for body in bodies[:max(0, client.handled - before)]:
-                if body not in target.mail:
+                if body not in target.mail and body not in client.returned:
                     target.mail.add(body)
                     self.acknowledged += 1
+                    self.messages += 1
 
 
 class Check:
@@ -302,7 +309,7 @@ def play(arguments, directory, database):
     config = harness.write_config(directory, processes.loopback(), storage=database.lines,
                                   level="warn", register="per_address = 0")
     accounts = [[] for _ in range(WRITERS)]
-    total = 0
+    total = messages = 0
     for round_ in range(arguments.rounds + 1):
         server = harness.Server(directory, config, f"xmppd-{round_}")
         try:
@@ -339,9 +346,11 @@ def play(arguments, directory, database):
         database.check()
         done = sum(writer.acknowledged for writer in writers)
         total += done
+        messages += sum(writer.messages for writer in writers)
         print(f"round {round_ + 1}: {done} acknowledged, "
               f"{sum(len(one) for one in accounts)} accounts", flush=True)
-    print(f"{arguments.rounds} kills, {total} acknowledged changes, none lost")
+    print(f"{arguments.rounds} kills, {total} acknowledged changes, {messages} of them offline "
+          f"messages, none lost")
     if total < arguments.rounds:
         raise Lost("the clients did nothing: the test shows nothing")
 

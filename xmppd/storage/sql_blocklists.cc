@@ -24,7 +24,7 @@ StorageResult<void> SqlBlocklists::add(const Jid& account, const std::vector<Jid
       Query insert = session_.change(
           "INSERT INTO blocked (host, username, jid) VALUES (?, ?, ?)"
           " ON CONFLICT (host, username, jid) DO NOTHING");
-      insert.bind(account.domain()).bind(account.local()).bind(jid.str()).run();
+      insert.bind(account.domain()).bind(account.local()).bind(jid.str()).post();
     }
   });
 }
@@ -34,7 +34,7 @@ StorageResult<void> SqlBlocklists::remove(const Jid& account, const std::vector<
     for (const Jid& jid : jids) {
       Query remove =
           session_.change("DELETE FROM blocked WHERE host = ? AND username = ? AND jid = ?");
-      remove.bind(account.domain()).bind(account.local()).bind(jid.str()).run();
+      remove.bind(account.domain()).bind(account.local()).bind(jid.str()).post();
     }
   });
 }

@@ -60,7 +60,7 @@ StorageResult<bool> SqlAccountData::put(const xmpp::Jid& account, std::string_vi
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (host, username, space, key)"
         " DO UPDATE SET bytes = excluded.bytes, value = excluded.value");
     upsert.bind(account.domain()).bind(account.local()).bind(space).bind(key);
-    upsert.bind(static_cast<std::int64_t>(value.size())).bind_blob(value).run();
+    upsert.bind(static_cast<std::int64_t>(value.size())).bind_blob(value).post();
     return true;
   });
 }

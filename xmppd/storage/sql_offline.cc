@@ -49,7 +49,7 @@ StorageResult<OfflineOutcome> SqlOfflineMessages::add(const Jid& account,
         " stanza) VALUES (?, ?, ?, ?, ?, ?, ?)");
     insert.bind(account.domain()).bind(account.local()).bind(newest.integer(0) + 1).bind(sender);
     insert.bind(to_ms(message.received_at));
-    insert.bind(static_cast<std::int64_t>(message.stanza.size())).bind_blob(message.stanza).run();
+    insert.bind(static_cast<std::int64_t>(message.stanza.size())).bind_blob(message.stanza).post();
     return OfflineOutcome::stored;
   });
 }

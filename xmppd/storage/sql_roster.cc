@@ -119,7 +119,7 @@ StorageResult<void> SqlRosters::put_last_presence(const Jid& account, std::strin
     Query upsert = session_.change(
         "INSERT INTO last_presences (host, username, presence) VALUES (?, ?, ?)"
         " ON CONFLICT (host, username) DO UPDATE SET presence = excluded.presence");
-    upsert.bind(account.domain()).bind(account.local()).bind_blob(presence).run();
+    upsert.bind(account.domain()).bind(account.local()).bind_blob(presence).post();
   });
 }
 

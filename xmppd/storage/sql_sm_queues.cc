@@ -28,7 +28,7 @@ StorageResult<void> SqlSmQueues::put(const SmSessionRecord& session) {
     upsert.bind(session.jid.resource()).bind(milliseconds(session.window));
     upsert.bind(std::int64_t{session.handled}).bind(std::int64_t{session.acknowledged});
     upsert.bind(milliseconds(session.detached_at.time_since_epoch()));
-    upsert.bind_blob(session.presence).bind_blob(session.slots).run();
+    upsert.bind_blob(session.presence).bind_blob(session.slots).post();
   });
 }
 
@@ -44,7 +44,7 @@ StorageResult<void> SqlSmQueues::append(const std::string& id,
       Query insert =
           session_.change("INSERT INTO sm_stanzas (id, place, at_ms, stanza) VALUES (?, ?, ?, ?)");
       insert.bind(id).bind(static_cast<std::int64_t>(stanza.place));
-      insert.bind(milliseconds(stanza.at.time_since_epoch())).bind_blob(stanza.stanza).run();
+      insert.bind(milliseconds(stanza.at.time_since_epoch())).bind_blob(stanza.stanza).post();
     }
   });
 }
@@ -52,7 +52,7 @@ StorageResult<void> SqlSmQueues::append(const std::string& id,
 StorageResult<void> SqlSmQueues::remove_stanzas(const std::string& id) {
   return session_.guarded([&] {
     Query remove = session_.change("DELETE FROM sm_stanzas WHERE id = ?");
-    remove.bind(id).run();
+    remove.bind(id).post();
   });
 }
 
@@ -60,7 +60,7 @@ StorageResult<void> SqlSmQueues::remove(const std::string& id) {
   return session_.guarded([&] {
     // Its stanzas go by ON DELETE CASCADE.
     Query remove = session_.change("DELETE FROM sm_sessions WHERE id = ?");
-    remove.bind(id).run();
+    remove.bind(id).post();
   });
 }
 
