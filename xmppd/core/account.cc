@@ -1,5 +1,7 @@
 #include "xmppd/account.h"
 
+#include "core/activation.h"
+#include "core/profile_runtime.h"
 #include "core/worker.h"
 #include "xmppd/session.h"
 
@@ -16,9 +18,17 @@ Session* Account::find_session(std::string_view resource) const noexcept {
   return nullptr;
 }
 
+bool Account::is_active() const noexcept {
+  return loaded_epoch_ == host_.profile_.account_epoch();
+}
+
 xmpp::Task<void> Account::run(xmpp::Task<void> task) {
   co_await std::move(task);
   host_.worker_.drop_later(jid_);
+}
+
+Ticket Account::hold(const xmpp::Stanza& stanza) {
+  return host_.worker_.tickets().hold(stanza);
 }
 
 void Account::send(xmpp::Stanza stanza) {

@@ -19,7 +19,31 @@ Account& AccountTable::get_or_make(const xmpp::Jid& jid, Host& host) {
 }
 
 void AccountTable::drop_if_idle(Account& account) noexcept {
-  if (account.is_idle()) erase(account.jid());
+  if (!account.is_idle()) return;
+  if (account.loaded_epoch_ == 0 || account.is_outdated_) {
+    erase(account.jid());
+    return;
+  }
+  if (idle_.is_linked(account)) {
+    idle_.unlink(account);
+  } else {
+    ++cached_;
+  }
+  idle_.push_back(account);
+}
+
+void AccountTable::trim(std::size_t cached_max) noexcept {
+  while (cached_ > cached_max) {
+    Account* oldest = idle_.pop_front();
+    --cached_;
+    if (oldest->is_idle()) erase(oldest->jid());
+  }
+}
+
+std::size_t AccountTable::count_used() const noexcept {
+  std::size_t used = 0;
+  for (const auto& [jid, account] : accounts_) used += account->is_idle() ? 0 : 1;
+  return used;
 }
 
 void AccountTable::erase(const xmpp::Jid& jid) noexcept {
@@ -27,6 +51,7 @@ void AccountTable::erase(const xmpp::Jid& jid) noexcept {
   if (found == accounts_.end()) return;
   // Out of the table first: the account's destructor may look at the table.
   auto dying = std::move(found->second);
+  if (idle_.is_linked(*dying)) --cached_;
   accounts_.erase(found);
 }
 

@@ -52,9 +52,9 @@ xmpp::Task<xmpp::Result<Keys, CommandError>> derive_keys(CommandContext& context
 }
 
 // What SCRAM may be offered has changed. On an offload thread, since it waits for the storage.
-xmpp::Task<void> refresh_hashes(CommandContext& context) {
-  auto refresh = [&server = context.server] {
-    server.refresh_common_hashes();
+xmpp::Task<void> refresh_hashes(CommandContext& context, xmpp::Jid jid) {
+  auto refresh = [&server = context.server, host = std::string(jid.domain())] {
+    server.refresh_facts(host);
     return true;
   };
   auto refreshing = context.server.offload().run(context.reactor, std::move(refresh));
@@ -69,7 +69,7 @@ xmpp::Task<void> refresh_hashes(CommandContext& context) {
 struct ForgetAbsence {
   xmpp::Jid jid;
   bool operator()(Worker& worker) const {
-    worker.accounts().forget_absent(jid);
+    worker.activator().forget(jid);
     return true;
   }
 };
@@ -116,7 +116,7 @@ ResultTask change_password(CommandContext& context, CommandArguments arguments) 
   auto changed = co_await changing;
   if (!changed) co_return xmpp::Err(storage_failed(changed.error()));
   if (!*changed) co_return xmpp::Err(no_account(jid));
-  auto refreshing = refresh_hashes(context);
+  auto refreshing = refresh_hashes(context, jid);
   co_await std::move(refreshing);
   co_return done(jid, "has a new password");
 }
@@ -146,7 +146,7 @@ ResultTask delete_user(CommandContext& context, CommandArguments arguments) {
   EndAccount question{jid, std::move(**removed)};
   auto asked = ask_workers<bool>(context, std::move(owner), question);
   auto answered = co_await std::move(asked);
-  auto refreshing = refresh_hashes(context);
+  auto refreshing = refresh_hashes(context, jid);
   co_await std::move(refreshing);
   if (!answered) co_return xmpp::Err(workers_silent());
   co_return done(jid, "deleted");

@@ -10,9 +10,6 @@
 
 namespace xmppd {
 
-// Stanzas that may wait for one account to be looked up.
-inline constexpr std::size_t kActivationBacklog = 64;
-
 // The owner of the bare JID of `jid`.
 [[nodiscard]] inline std::size_t owner_of(const xmpp::Jid& jid, std::size_t workers) noexcept {
   return static_cast<std::size_t>(jid.bare_hash() % workers);

@@ -1,9 +1,11 @@
 #include "core/router.h"
 
 #include <memory>
+#include <utility>
 
 #include "core/backstop.h"
 #include "core/ownership.h"
+#include "core/pending_iq.h"
 #include "core/profile_runtime.h"
 #include "core/server.h"
 #include "core/worker.h"
@@ -33,19 +35,20 @@ struct RoutedStanza final : xmpp::net::Mail {
   Stanza stanza;
 };
 
-Stanza make_answer(const Stanza& request, const IqReply& reply) {
-  if (reply.error()) return xmpp::make_error(request, *reply.error());
-  auto answer = xmpp::make_result(request);
-  if (reply.payload()) answer.add(*reply.payload());
-  return answer;
+// An answer that comes later.
+xmpp::Task<void> answer_later(std::unique_ptr<PendingIq> pending, xmpp::Task<IqReply> answering) {
+  auto reply = co_await std::move(answering);
+  pending->answer(reply);
 }
 
-// An answer that comes later: owns the call until the reply.
-xmpp::Task<void> answer_later(std::unique_ptr<IqCall> call, IqTable::Entry& entry,
-                              std::function<void(Stanza)> reply_to) {
-  auto pending = entry.handler.answer_later(*call);
-  auto reply = co_await std::move(pending);
-  reply_to(make_answer(call->request, reply));
+// The handler's task; it is not valid if the handler throws before there is one.
+xmpp::Task<IqReply> begin_answer(IqTable::Entry& entry, IqCall& call) {
+  try {
+    return entry.handler.answer_later(call);
+  } catch (...) {
+    note_exception(entry.scope->log_context(), "exception in an iq handler");
+    return {};
+  }
 }
 
 IqReply answer_now(IqTable::Entry& entry, IqCall& call) {
@@ -58,13 +61,19 @@ IqReply answer_now(IqTable::Entry& entry, IqCall& call) {
 }
 
 // Answers now or later through `reply_to`.
-void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call,
-                 std::function<void(Stanza)> reply_to) {
+void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call, PendingIq::Reply reply_to) {
   if (entry.handler.answer) {
-    reply_to(make_answer(call->request, answer_now(entry, *call)));
-  } else {
-    entry.scope->spawn(answer_later(std::move(call), entry, std::move(reply_to)));
+    const auto reply = answer_now(entry, *call);
+    reply_to(PendingIq::make_answer(call->request, reply));
+    return;
   }
+  auto pending = std::make_unique<PendingIq>(*entry.scope, std::move(call), std::move(reply_to));
+  auto answering = begin_answer(entry, pending->call());
+  if (!answering.is_valid()) {
+    pending->answer(IqReply::error(StanzaCondition::internal_server_error));
+    return;
+  }
+  entry.scope->spawn(answer_later(std::move(pending), std::move(answering)));
 }
 
 }  // namespace
@@ -155,59 +164,22 @@ void Router::to_host(Stanza stanza, Host& host) {
 
 void Router::deliver_here(Stanza stanza, Host& host) {
   Account* account = worker_.accounts().find(stanza.to());
-  if (account == nullptr || account->is_loading_) {
-    activate(std::move(stanza), host);
-  } else {
-    to_account(std::move(stanza), *account);
-  }
-}
-
-void Router::activate(Stanza stanza, Host& host) {
-  const auto jid = stanza.to().bare();
-  if (worker_.accounts().is_known_absent(jid, worker_.reactor().now())) {
-    answer_for_nobody(stanza);
+  if (account == nullptr || !account->is_active()) {
+    worker_.activator().hold(std::move(stanza), host);
     return;
   }
-  Account& account = worker_.accounts().get_or_make(jid, host);
-  if (account.waiting_.size() >= kActivationBacklog) {
-    bounce(stanza, StanzaCondition::resource_constraint);
-    return;
-  }
-  account.waiting_.push_back(std::move(stanza));
-  if (account.is_loading_) return;
-  account.is_loading_ = true;
-  worker_.server().storage().read_then(
-      worker_.reactor(), jid,
-      [this, jid](const StorageResult<bool>& outcome) {
-        activated(jid, outcome && *outcome, !outcome);
-      },
-      [](Tx& tx, xmpp::Jid who) { return tx.accounts().exists(who); }, jid);
+  to_account(std::move(stanza), *account);
+  // At the end of the turn: a hook may have sent this stanza.
+  if (account->sessions_.empty()) worker_.drop_later(account->jid_);
 }
 
-void Router::activated(const xmpp::Jid& jid, bool exists, bool failed) {
-  Account* account = worker_.accounts().find(jid);
-  if (account == nullptr) return;
-  account->is_loading_ = false;
-  auto waiting = std::move(account->waiting_);
-  account->waiting_.clear();
-  // A session may have been bound meanwhile; then the account exists whatever the database said.
-  if (!account->sessions_.empty()) exists = true;
-  for (Stanza& stanza : waiting) {
-    if (exists) {
-      to_account(std::move(stanza), *account);
-    } else if (failed) {
-      bounce(stanza, StanzaCondition::internal_server_error);
-    } else {
-      answer_for_nobody(stanza);
-    }
-  }
-  if (!exists && !failed) worker_.accounts().note_absent(jid, worker_.reactor().now());
-  worker_.accounts().drop_if_idle(*account);
+void Router::deliver_again(Stanza stanza, Account& account) {
+  to_account(std::move(stanza), account, Stage::deliver);
 }
 
-void Router::to_account(Stanza stanza, Account& account) {
+void Router::to_account(Stanza stanza, Account& account, Stage from) {
   ToAccount hook(stanza, account);
-  switch (account.host_.profile_.hooks().fire(hook)) {
+  switch (account.host_.profile_.hooks().fire_from(hook, from)) {
     case Verdict::pass:
       if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {
         auto target =
@@ -230,6 +202,10 @@ void Router::to_account(Stanza stanza, Account& account) {
 bool Router::answer_iq(Stanza& request, Host& host, Target target, Account* account) {
   auto* entry = host.profile_.iqs().find(request, target);
   if (entry == nullptr) return false;
+  if (host.profile_.is_held(*entry)) {
+    hold_request(std::move(request), host, target);
+    return true;
+  }
   auto call = std::make_unique<IqCall>(IqCall{.request = std::move(request),
                                               .host = host,
                                               .target = target,
@@ -242,9 +218,33 @@ bool Router::answer_iq(Stanza& request, Host& host, Target target, Account* acco
   return true;
 }
 
+void Router::hold_request(Stanza request, Host& host, Target target) {
+  if (!host.profile_.has_room_for_held()) {
+    bounce(request, StanzaCondition::resource_constraint);
+    return;
+  }
+  // By name: host and account may go meanwhile.
+  auto again = [this, held = std::make_shared<Stanza>(std::move(request)),
+                name = std::string(host.name()), target] {
+    Host* at = worker_.find_host(name);
+    Account* account = target == Target::host ? nullptr : worker_.accounts().find(held->to());
+    if (at == nullptr || (account == nullptr && target != Target::host)) {
+      route(std::move(*held));
+    } else if (!answer_iq(*held, *at, target, account)) {
+      bounce(*held, StanzaCondition::service_unavailable);
+    }
+  };
+  host.profile_.hold(std::move(again));
+}
+
 bool Router::answer_unauthenticated(IqCall incoming, std::function<void(Stanza)> reply) {
   auto* entry = incoming.host.profile_.iqs().find(incoming.request, Target::unauthenticated);
   if (entry == nullptr) return false;
+  if (incoming.host.profile_.is_held(*entry)) {
+    // Rare, and the peer may ask again.
+    reply(xmpp::make_error(incoming.request, StanzaCondition::resource_constraint));
+    return true;
+  }
   run_handler(*entry, std::make_unique<IqCall>(std::move(incoming)), std::move(reply));
   return true;
 }

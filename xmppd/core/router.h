@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "xmpp/core/stanza.h"
+#include "xmppd/hooks.h"
 #include "xmppd/iq.h"
 
 namespace xmppd {
@@ -30,6 +31,9 @@ class Router {
   // The stanza is for an account that this worker owns.
   void deliver_here(xmpp::Stanza stanza, Host& host);
 
+  // A stanza that has reached the account before, but not its client: from Stage::deliver on.
+  void deliver_again(xmpp::Stanza stanza, Account& account);
+
   // Answers an iq request with the handler registered for it; false if there is none.
   bool answer_iq(xmpp::Stanza& request, Host& host, Target target, Account* account);
   // A request that came before authentication; `reply` gets the answer (which may come later).
@@ -45,10 +49,10 @@ class Router {
   void answer_for_nobody(const xmpp::Stanza& stanza);
 
  private:
+  // Answers it once the module that would has been replaced.
+  void hold_request(xmpp::Stanza request, Host& host, Target target);
   void to_host(xmpp::Stanza stanza, Host& host);
-  void to_account(xmpp::Stanza stanza, Account& account);
-  void activate(xmpp::Stanza stanza, Host& host);
-  void activated(const xmpp::Jid& jid, bool exists, bool failed);
+  void to_account(xmpp::Stanza stanza, Account& account, Stage from = Stage::validate);
 
   Worker& worker_;
 };

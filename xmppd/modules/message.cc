@@ -29,7 +29,7 @@ class Message final : public Module {
     if (stanza.type() == StanzaType::groupchat) return Verdict::pass;
     bool is_delivered = false;
     for (Session* session : hook.to.sessions()) {
-      if (!session->is_available() || session->priority() < 0) continue;
+      if (!session->takes_messages()) continue;
       session->deliver(stanza);
       is_delivered = true;
     }

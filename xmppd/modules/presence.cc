@@ -21,6 +21,21 @@ namespace {
 
 // Entities that a session sent directed presence to (RFC 6121 4.6).
 struct Directed {
+  static constexpr std::string_view kSlotName = "directed";
+  [[nodiscard]] std::string save() const {
+    std::string lines;
+    for (const Jid& target : targets) lines.append(target.str()).append("\n");  // never in a JID
+    return lines;
+  }
+  static std::optional<Directed> restore(std::string_view saved) {
+    Directed directed;
+    while (!saved.empty()) {
+      const auto end = saved.find('\n');
+      if (auto jid = Jid::parse(saved.substr(0, end))) directed.targets.push_back(std::move(*jid));
+      saved.remove_prefix(end == std::string_view::npos ? saved.size() : end + 1);
+    }
+    return directed;
+  }
   std::vector<Jid> targets;
 };
 constexpr std::size_t kDirectedMax = 1000;

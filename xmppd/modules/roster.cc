@@ -48,6 +48,11 @@ struct State {
 };
 
 struct Interest {
+  static constexpr std::string_view kSlotName = "interest";
+  [[nodiscard]] std::string save() const { return wants_pushes ? "pushes" : ""; }
+  static std::optional<Interest> restore(std::string_view saved) {
+    return Interest{!saved.empty()};
+  }
   bool wants_pushes = false;
 };
 
@@ -158,7 +163,7 @@ class RosterModule final : public Module, public RosterService {
     state.jobs.push_back(std::move(job));
     if (state.is_working) return;
     state.is_working = true;
-    account.spawn(work(account, life_));
+    account.spawn(*scope_, work(account, life_));
   }
 
   // Does the jobs of an account one after the other. It belongs to the account, which it keeps in

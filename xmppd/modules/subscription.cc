@@ -288,11 +288,11 @@ class Subscription final : public Module {
           plan_inbound(*plan, known);
           return true;
         },
-        [this, plan](Account& owner, RosterOutcome outcome) {
+        scope_->guard([this, plan](Account& owner, RosterOutcome outcome) {
           if (outcome == RosterOutcome::changed || outcome == RosterOutcome::unchanged) {
             finish_inbound(*plan, owner);
           }
-        });
+        }));
     return Verdict::handled;
   }
 

@@ -75,7 +75,7 @@ void SqlRosters::remove(const Jid& account, const Jid& contact) {
   // Its groups go by ON DELETE CASCADE.
   Query remove = session_.change(
       "DELETE FROM roster_contacts WHERE host = ? AND username = ? AND contact = ?");
-  remove.bind(account.domain()).bind(account.local()).bind(contact.str()).run();
+  remove.bind(account.domain()).bind(account.local()).bind(contact.str()).post();
 }
 
 StorageResult<void> SqlRosters::put(const Jid& account, const RosterContact& contact) {
@@ -91,11 +91,11 @@ StorageResult<void> SqlRosters::put(const Jid& account, const RosterContact& con
     insert.bind(std::int64_t{contact.is_listed}).bind(contact.name);
     insert.bind(static_cast<std::int64_t>(contact.subscription));
     insert.bind(std::int64_t{contact.is_asked}).bind(std::int64_t{contact.is_approved});
-    insert.bind_blob(contact.request).run();
+    insert.bind_blob(contact.request).post();
     for (const std::string& group : contact.groups) {
       Query add = session_.change(
           "INSERT INTO roster_groups (host, username, contact, name) VALUES (?, ?, ?, ?)");
-      add.bind(account.domain()).bind(account.local()).bind(contact.jid.str()).bind(group).run();
+      add.bind(account.domain()).bind(account.local()).bind(contact.jid.str()).bind(group).post();
     }
   });
 }
@@ -108,7 +108,7 @@ StorageResult<std::uint64_t> SqlRosters::raise_version(const Jid& account) {
         "INSERT INTO roster_versions (host, username, version) VALUES (?, ?, ?)"
         " ON CONFLICT (host, username) DO UPDATE SET version = excluded.version");
     upsert.bind(account.domain()).bind(account.local());
-    upsert.bind(static_cast<std::int64_t>(next)).run();
+    upsert.bind(static_cast<std::int64_t>(next)).post();
     return next;
   });
 }

@@ -6,6 +6,8 @@
 #include <string>
 
 #include "xmpp/xep/bind.h"
+#include "xmpp/xep/blocking.h"
+#include "xmpp/xep/carbons.h"
 #include "xmpp/xep/delay.h"
 #include "xmpp/xep/disco.h"
 #include "xmpp/xep/last.h"
@@ -46,6 +48,42 @@ TEST(PingTest, RoundTrips) {
   round_trip<Ping>("<ping xmlns='urn:xmpp:ping'/>");
   EXPECT_FALSE(read<Ping>("<ping xmlns='urn:x'/>"));
   EXPECT_FALSE(read<Ping>("<pong xmlns='urn:xmpp:ping'/>"));
+}
+
+TEST(BlockingTest, RoundTrips) {
+  const auto list = round_trip<BlockList>(
+      "<blocklist xmlns='urn:xmpp:blocking'><item jid='romeo@montague.net'/>"
+      "<item jid='shakespeare.lit'/></blocklist>");
+  ASSERT_EQ(list.items.size(), 2U);
+  EXPECT_EQ(list.items[0].jid, jid("romeo@montague.net"));
+  round_trip<BlockList>("<blocklist xmlns='urn:xmpp:blocking'/>");
+  round_trip<Block>("<block xmlns='urn:xmpp:blocking'><item jid='a@b/c'/></block>");
+  round_trip<Unblock>("<unblock xmlns='urn:xmpp:blocking'/>");
+  EXPECT_FALSE(read<Block>("<block xmlns='urn:xmpp:blocking'><item/></block>"));
+  EXPECT_FALSE(read<Block>("<block xmlns='urn:xmpp:blocking'><item jid='@b'/></block>"));
+}
+
+TEST(CarbonsTest, RoundTrips) {
+  round_trip<CarbonsEnable>("<enable xmlns='urn:xmpp:carbons:2'/>");
+  round_trip<CarbonsDisable>("<disable xmlns='urn:xmpp:carbons:2'/>");
+  const std::string forwarded =
+      "<forwarded xmlns='urn:xmpp:forward:0'>"
+      "<delay xmlns='urn:xmpp:delay' stamp='2010-07-10T23:08:25Z'/>"
+      "<message to='a@b/c' from='d@e' xmlns='jabber:client' id='1' type='chat' xml:lang='en'>"
+      "<body>x</body><y xmlns='urn:y'/></message></forwarded>";
+  const auto copy = read<CarbonsSent>("<sent xmlns='urn:xmpp:carbons:2'>" + forwarded + "</sent>");
+  ASSERT_TRUE(copy);
+  EXPECT_EQ(copy->forwarded.stanza.to(), jid("a@b/c"));
+  EXPECT_EQ(copy->forwarded.stanza.child_text("body"), "x");
+  ASSERT_TRUE(copy->forwarded.delay);
+  EXPECT_EQ(xml::to_xml(*copy), "<sent xmlns='urn:xmpp:carbons:2'>" + forwarded + "</sent>");
+  EXPECT_TRUE(
+      read<CarbonsReceived>("<received xmlns='urn:xmpp:carbons:2'>" + forwarded + "</received>"));
+  EXPECT_FALSE(read<CarbonsReceived>("<received xmlns='urn:xmpp:carbons:2'/>"));
+  EXPECT_FALSE(read<Forwarded>("<forwarded xmlns='urn:xmpp:forward:0'/>"));
+  EXPECT_FALSE(read<Forwarded>(
+      "<forwarded xmlns='urn:xmpp:forward:0'><message xmlns='jabber:client' to='@'/></forwarded>"));
+  EXPECT_FALSE(read<Forwarded>("<forward xmlns='urn:xmpp:forward:0'/>"));
 }
 
 TEST(DiscoTest, InfoRoundTrips) {

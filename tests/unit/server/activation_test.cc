@@ -1,0 +1,214 @@
+// What modules need to know of an account is in memory before their hooks run, whoever comes first;
+// who waits for it is bounded, in number and in time, and one sender cannot crowd out others.
+#include "core/activation.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/worker.h"
+#include "unit/server/raw_client.h"
+#include "xmppd/module.h"
+
+namespace xmppd {
+namespace {
+
+constexpr auto kSecond = std::chrono::seconds(1);
+
+struct Note {
+  bool is_loaded = false;
+  std::string jid;
+};
+
+StorageError broken() {
+  return {StorageErrorCode::unavailable, "broken for a test"};
+}
+
+bool storage_is_broken = false;
+int loads = 0;
+
+// A module that wants a Note of every account and writes down which hooks saw it.
+struct Watcher {
+  explicit Watcher(World& world)
+      : scope(*world.server().worker(0).find_profile("default"), "test") {
+    state = scope.account_state<Note>([](Tx&, const xmpp::Jid& account) -> StorageResult<Note> {
+      ++loads;
+      if (storage_is_broken) return xmpp::Err(broken());
+      return Note{true, std::string(account.str())};
+    });
+    scope.on<ToAccount>(Stage::validate, [this](ToAccount& hook) {
+      if (hook.stanza.is_message() && !hook.stanza.is_error())
+        seen += hook.to[state].is_loaded ? "to " : "TO ";
+      return Verdict::pass;
+    });
+    scope.on<SentByAccount>(Stage::validate, [this](SentByAccount& hook) {
+      if (hook.stanza.is_message()) seen += hook.from[state].is_loaded ? "by " : "BY ";
+      return Verdict::pass;
+    });
+    scope.on<Bound>(Stage::validate, [this](Bound& hook) {
+      seen += hook.session.account()[state].is_loaded ? "bound " : "BOUND ";
+      return Verdict::pass;
+    });
+    loads = 0;
+    storage_is_broken = false;
+  }
+  ~Watcher() { storage_is_broken = false; }
+  Scope scope;
+  AccountState<Note> state;
+  std::string seen;
+};
+
+std::string message(const std::string& to, const std::string& id) {
+  return "<message to='" + to + "' id='" + id + "' type='chat'><body>x</body></message>";
+}
+
+std::size_t count(const std::string& text, const std::string& what) {
+  std::size_t found = 0;
+  for (auto at = text.find(what); at != std::string::npos; at = text.find(what, at + 1)) ++found;
+  return found;
+}
+
+TEST(Activation, HooksOfSendingAndReceivingHaveTheirData) {
+  World world({.seed = 1, .workers = 1});
+  world.add_account("romeo@localhost");
+  world.add_account("juliet@localhost");
+  Watcher watcher(world);
+  RawClient romeo(world);
+  romeo.write(login("romeo") + message("juliet@localhost", "m1"));
+  world.run_for(kSecond);
+  EXPECT_EQ(watcher.seen, "bound by to ");
+  EXPECT_EQ(loads, 2);
+  romeo.write(message("juliet@localhost", "m2"));
+  world.run_for(kSecond);
+  EXPECT_EQ(loads, 2) << "an account that nobody uses stays in memory";
+}
+
+TEST(Activation, AModuleThatComesLaterGetsItsDataToo) {
+  World world({.seed = 2, .workers = 1});
+  world.add_account("romeo@localhost");
+  world.add_account("juliet@localhost");
+  RawClient romeo(world);
+  romeo.write(login("romeo") + message("juliet@localhost", "m1"));
+  world.run_for(kSecond);
+  Watcher watcher(world);
+  std::string many;
+  for (int i = 0; i < 1'000; ++i) many += message("romeo@localhost/r", "n" + std::to_string(i));
+  romeo.write(many);
+  world.run_for(kSecond);
+  EXPECT_EQ(watcher.seen.find("BY"), std::string::npos);
+  EXPECT_EQ(watcher.seen.find("TO"), std::string::npos);
+  EXPECT_EQ(count(romeo.seen(), "<body>x</body>"), 1'000U) << "none is lost";
+  EXPECT_EQ(loads, 1);
+}
+
+TEST(Activation, TheLongestUnusedAccountsLeaveMemory) {
+  World world(
+      {.seed = 3, .workers = 1, .config = "[limits]\ncached_accounts = 2\n[host.\"localhost\"]\n"});
+  for (const auto* name : {"romeo", "a", "b", "c"})
+    world.add_account(name + std::string("@localhost"));
+  Watcher watcher(world);
+  RawClient romeo(world);
+  romeo.write(login("romeo"));
+  world.run_for(kSecond);
+  auto& accounts = world.server().worker(0).accounts();
+  for (const auto* to : {"a", "b", "a", "c"}) {
+    romeo.write(message(to + std::string("@localhost"), "m"));
+    world.run_for(kSecond);
+  }
+  EXPECT_EQ(accounts.size(), 3U) << "romeo, and two more";
+  EXPECT_NE(accounts.find(*xmpp::Jid::parse("a@localhost")), nullptr);
+  EXPECT_EQ(accounts.find(*xmpp::Jid::parse("b@localhost")), nullptr);
+  EXPECT_EQ(accounts.count_used(), 1U);
+}
+
+TEST(Activation, ARemovedAccountIsForgotten) {
+  World world({.seed = 4, .workers = 1});
+  for (const auto* name : {"romeo", "juliet"}) world.add_account(name + std::string("@localhost"));
+  RawClient romeo(world);
+  romeo.write(login("romeo") + message("juliet@localhost", "m1"));
+  world.run_for(kSecond);
+  const auto juliet = *xmpp::Jid::parse("juliet@localhost");
+  auto& worker = world.server().worker(0);
+  ASSERT_NE(worker.accounts().find(juliet), nullptr);
+  auto removed = world.server().storage().write_blocking(
+      juliet, [](Tx& tx, const xmpp::Jid& who) { return tx.accounts().remove(who); }, juliet);
+  ASSERT_TRUE(removed && *removed);
+  worker.call([&worker, juliet] {
+    worker.end_links_of(juliet, {xmpp::StreamCondition::not_authorized, {}});
+  });
+  world.run_for(kSecond);
+  EXPECT_EQ(worker.accounts().find(juliet), nullptr);
+  // Made again: not remembered as absent either.
+  romeo.write(message("juliet@localhost", "m2"));
+  world.run_for(kSecond);
+  world.add_account("juliet@localhost");
+  worker.call([&worker, juliet] { worker.activator().forget(juliet); });
+  romeo.write(message("juliet@localhost", "m3"));
+  world.run_for(kSecond);
+  EXPECT_NE(worker.accounts().find(juliet), nullptr);
+}
+
+TEST(Activation, AStorageThatFailsIsAskedAgainAndThenRefuses) {
+  World world({.seed = 5, .workers = 1});
+  for (const auto* name : {"romeo", "juliet", "late"}) {
+    world.add_account(name + std::string("@localhost"));
+  }
+  Watcher watcher(world);
+  RawClient romeo(world);
+  romeo.write(login("romeo"));
+  world.run_for(kSecond);
+  storage_is_broken = true;
+  romeo.write(message("juliet@localhost", "m1"));
+  RawClient late(world);
+  late.write(login("late"));
+  world.run_for(kActivationPatience - kSecond);
+  EXPECT_FALSE(romeo.saw("id='m1'")) << "it waits";
+  world.run_for(2 * kSecond);
+  EXPECT_TRUE(romeo.saw("id='m1'") && romeo.saw("<resource-constraint")) << romeo.seen();
+  EXPECT_TRUE(late.saw("id='b'") && late.saw("<resource-constraint")) << late.seen();
+  // Within its patience, what waits is delivered when the storage recovers.
+  romeo.write(message("juliet@localhost", "m2"));
+  world.run_for(kSecond);
+  EXPECT_FALSE(romeo.saw("id='m2'"));
+  storage_is_broken = false;
+  late.write(kBind);
+  world.run_for(kSecond);
+  EXPECT_TRUE(late.saw("late@localhost/r</jid>")) << late.seen();
+  EXPECT_NE(watcher.seen.find("to "), std::string::npos) << watcher.seen;
+  EXPECT_EQ(watcher.seen.find("TO "), std::string::npos) << watcher.seen;
+}
+
+TEST(Activation, OneSenderCannotCrowdOutOthers) {
+  World world({.seed = 6,
+               .workers = 1,
+               .config = "[host.\"localhost\"]\n[profile.default]\nmodules = [\"-offline\"]\n"});
+  for (const auto* name : {"romeo", "juliet", "mercutio"}) {
+    world.add_account(name + std::string("@localhost"));
+  }
+  Watcher watcher(world);
+  RawClient romeo(world);
+  RawClient mercutio(world);
+  romeo.write(login("romeo"));
+  mercutio.write(login("mercutio"));
+  world.run_for(kSecond);
+  storage_is_broken = true;  // what is sent waits
+  std::string flood;
+  for (std::size_t i = 0; i < 2 * kActivationBacklog; ++i)
+    flood += message("juliet@localhost", "f");
+  romeo.write(flood);
+  world.run_for(kSecond);
+  const auto refused = count(romeo.seen(), "<resource-constraint");
+  EXPECT_GT(refused, 3 * kActivationBacklog / 2);
+  EXPECT_LT(refused, 2 * kActivationBacklog);
+  mercutio.write(message("juliet@localhost", "m1"));
+  world.run_for(kSecond);
+  EXPECT_FALSE(mercutio.saw("<resource-constraint")) << "there is a place for others";
+  storage_is_broken = false;
+  world.run_for(kSecond);
+  EXPECT_TRUE(mercutio.saw("id='m1'") && mercutio.saw("<service-unavailable"))
+      << "delivered, and nobody was there: " << mercutio.seen();
+  EXPECT_EQ(count(watcher.seen, "to "), 2 * kActivationBacklog - refused + 1);
+}
+
+}  // namespace
+}  // namespace xmppd
