@@ -440,9 +440,12 @@ void Social::check_seen(SimUser& user, View& view, SimUser& other, View& others)
     if (directed != others.directed.end()) possible.insert(directed->second);
   }
   if (seen != view.presence.end() && !possible.contains(seen->second)) {
-    // RFC 6121 4.6: directed presence may reach who has gone itself (nothing is owed to it any
-    // more), and a subscriber's client that is not available (no broadcast reaches it).
-    if (view.was_away && directed_.contains(seen->second)) {
+    // RFC 6121 4.6: directed presence may reach who has gone itself or has sent unavailable
+    // presence because a subscription ended (nothing is owed to it any more), and a subscriber's
+    // client that is not available (no broadcast reaches it).
+    const bool may_be_forgotten =
+        view.was_away || is_permitted(bare(user.jid()), bare(other.jid()));
+    if (may_be_forgotten && directed_.contains(seen->second)) {
       view.presence.erase(seen);
       return;
     }

@@ -29,7 +29,8 @@ constexpr std::size_t kJobsMax = 1000;
 constexpr std::size_t kTextBytesMax = 1023;
 
 struct Job {
-  RosterService::Read read;  // or a change:
+  RosterService::Read read;  // or a change (below)
+  bool is_exact = false;     // rather nothing than a roster that may be out of date
   Jid contact;
   RosterService::Edit edit;
   RosterService::Done done;
@@ -38,6 +39,7 @@ struct Job {
 // An account's roster in memory.
 struct State {
   bool is_loaded = false;
+  bool is_known = false;    // `roster` is what it was at the last commit that is known of
   bool is_working = false;  // work() is at it
   std::size_t requests = 0;
   std::size_t items = 0;
@@ -104,16 +106,7 @@ class RosterModule final : public Module, public RosterService {
                              });
   }
 
-  void read(Account& account, Read read) override {
-    State& state = account[state_];
-    if (state.is_loaded && !state.is_working) {
-      read(account, &state.roster);
-    } else if (state.jobs.size() >= kJobsMax) {
-      read(account, nullptr);
-    } else {
-      add_job(account, state, Job{std::move(read), {}, {}, {}});
-    }
-  }
+  void read(Account& account, Read read) override { read_as(account, false, std::move(read)); }
 
   void keep_last_presence(Account& account, std::string presence) override {
     State& state = account[state_];
@@ -132,7 +125,7 @@ class RosterModule final : public Module, public RosterService {
 
   void forget(Account& account) override {
     State& state = account[state_];
-    state.is_loaded = false;
+    state.is_loaded = state.is_known = false;
     state.roster = {};
     state.items = state.requests = 0;
   }
@@ -142,7 +135,7 @@ class RosterModule final : public Module, public RosterService {
     if (state.jobs.size() >= kJobsMax) {
       done(account, RosterOutcome::busy);
     } else {
-      add_job(account, state, Job{{}, contact.bare(), std::move(edit), std::move(done)});
+      add_job(account, state, Job{{}, false, contact.bare(), std::move(edit), std::move(done)});
     }
   }
 
@@ -150,6 +143,22 @@ class RosterModule final : public Module, public RosterService {
   bool is_interested(Session& session) override { return session[interest_].wants_pushes; }
 
  private:
+  void read_as(Account& account, bool is_exact, Read read) {
+    State& state = account[state_];
+    if (state.is_loaded && !state.is_working) {
+      read(account, &state.roster);
+    } else if (state.jobs.size() >= kJobsMax) {
+      read(account, known_roster(state, is_exact));
+    } else {
+      add_job(account, state, Job{std::move(read), is_exact, {}, {}, {}});
+    }
+  }
+
+  // Without the database: whoever was told to come is told to go all the same.
+  static const Roster* known_roster(const State& state, bool is_exact) {
+    return state.is_known && !is_exact ? &state.roster : nullptr;
+  }
+
   void add_job(Account& account, State& state, Job job) {
     state.jobs.push_back(std::move(job));
     if (state.is_working) return;
@@ -197,14 +206,14 @@ class RosterModule final : public Module, public RosterService {
       log_failure(loaded.error());
       for (Job& job : std::exchange(state.jobs, {})) {
         if (job.read) {
-          job.read(account, nullptr);
+          job.read(account, known_roster(state, job.is_exact));
         } else {
           job.done(account, RosterOutcome::failed);
         }
       }
       return;
     }
-    state.roster = {};
+    const Roster before = std::exchange(state.roster, {});
     state.roster.version = loaded->version;
     state.roster.last_presence = std::move(loaded->last_presence);
     state.items = state.requests = 0;
@@ -215,6 +224,22 @@ class RosterModule final : public Module, public RosterService {
       state.roster.contacts.emplace(jid, std::move(contact));
     }
     state.is_loaded = true;
+    if (std::exchange(state.is_known, true)) push_differences(account, before, state.roster);
+  }
+
+  // A change of which storage could not say whether it was made: it was, if there is a difference.
+  void push_differences(Account& account, const Roster& before, const Roster& now) {
+    auto contacts = before.contacts;
+    contacts.insert(now.contacts.begin(), now.contacts.end());
+    for (const auto& [jid, unused] : contacts) {
+      const RosterContact* old = before.find(jid);
+      RosterContact changed;
+      changed.jid = jid;
+      if (const RosterContact* found = now.find(jid)) changed = *found;
+      if (differs_visibly(old == nullptr ? RosterContact() : *old, changed)) {
+        push(account, changed, now.version);
+      }
+    }
   }
 
   static RosterContact current(const State& state, const Jid& jid) {
@@ -313,18 +338,18 @@ class RosterModule final : public Module, public RosterService {
   using Ticket = xmpp::Completion<IqReply>::Ticket;
 
   void get(Account& account, const Jid& from, std::optional<std::string> known, Ticket ticket) {
-    read(account,
-         [this, from, known = std::move(known), ticket](Account& owner, const Roster* roster) {
-           if (roster == nullptr) {
-             ticket.complete(IqReply::error(StanzaCondition::internal_server_error));
-             return;
-           }
-           // From now on, so that no push comes before the result.
-           if (Session* session = owner.find_session(from.resource())) {
-             (*session)[interest_].wants_pushes = true;
-           }
-           ticket.complete(make_reply(*roster, known));
-         });
+    read_as(account, true,
+            [this, from, known = std::move(known), ticket](Account& owner, const Roster* roster) {
+              if (roster == nullptr) {
+                ticket.complete(IqReply::error(StanzaCondition::internal_server_error));
+                return;
+              }
+              // From now on, so that no push comes before the result.
+              if (Session* session = owner.find_session(from.resource())) {
+                (*session)[interest_].wants_pushes = true;
+              }
+              ticket.complete(make_reply(*roster, known));
+            });
   }
 
   void set(Account& account, xep::Roster query, Ticket ticket) {

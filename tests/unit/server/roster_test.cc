@@ -58,6 +58,23 @@ TEST(Roster, AChangeThatTheDatabaseRefusesIsNone) {
   EXPECT_FALSE(juliet.saw("subscribe")) << juliet.seen();
 }
 
+// What the reload after a failure shows to be different is pushed.
+TEST(Roster, ADifferenceFoundAfterAFailureIsPushed) {
+  World world({.seed = 3, .workers = 2});
+  world.add_account("romeo@localhost");
+  RawClient romeo(world);
+  romeo.write(login("romeo") + "<iq type='get' id='g1'><query xmlns='jabber:iq:roster'/></iq>" +
+              set_item("s1", "nurse@localhost"));
+  world.run_for(kSecond);
+  ASSERT_TRUE(romeo.saw("id='s1'")) << romeo.seen();
+  remove_row(world, "romeo@localhost");  // the roster goes with it
+  romeo.write(set_item("s2", "friar@localhost"));
+  world.run_for(kSecond);
+  romeo.write("<presence/>");  // reads the roster
+  world.run_for(kSecond);
+  EXPECT_TRUE(romeo.saw("<item jid='nurse@localhost' subscription='remove'/>")) << romeo.seen();
+}
+
 TEST(Roster, ComesBackWithTheDatabase) {
   World world({.seed = 2, .workers = 2});
   world.add_account("romeo@localhost");

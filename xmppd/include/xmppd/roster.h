@@ -46,7 +46,7 @@ enum class RosterOutcome : std::uint8_t {
 class RosterService {
  public:
   static constexpr std::string_view kServiceName = "roster";
-  // nullptr: the roster cannot be loaded, or too much waits for it.
+  // nullptr: the roster cannot be loaded, or too much waits for it, and it was not known before.
   using Read = std::function<void(Account&, const Roster*)>;
   // Changes the contact, which is empty if it was not there; false refuses. May run only once.
   using Edit = std::function<bool(RosterContact&)>;
