@@ -281,20 +281,33 @@ std::vector<ConfigError> ModuleManager::check(const Config& config) {
   return errors;
 }
 
+std::vector<ModuleManager::Prepared> ModuleManager::prepare(const std::string& profile_name,
+                                                            const ProfileConfig& profile) {
+  const auto names = resolve(profile);
+  Running running;
+  running.config = std::make_shared<const ProfileConfig>(profile);
+  std::vector<Prepared> prepared;
+  for (const auto& name : names) {
+    const ModuleFactory& its_factory = factory(name);
+    prepared.push_back(
+        {its_factory.info(), make_configured_or_throw(its_factory, profile, profile_name)});
+    running.modules.push_back({name, &its_factory});
+  }
+  running_[profile_name] = std::move(running);
+  return prepared;
+}
+
 void ModuleManager::attach_all(Worker& worker, const Config& config) {
   for (const auto& [profile_name, profile] : config.profiles) {
-    auto* runtime = worker.find_profile(profile_name);
-    const auto names = resolve(profile);
-    Running& running = running_[profile_name];
-    running.modules.clear();
-    running.config = std::make_shared<const ProfileConfig>(profile);
-    for (const auto& name : names) {
-      const ModuleFactory& its_factory = factory(name);
-      auto module = make_configured_or_throw(its_factory, profile, profile_name);
-      guarded(name, "cannot be attached in profile '" + profile_name + "'",
-              [&] { runtime->attach(its_factory.info(), std::move(module)); });
-      running.modules.push_back({name, &its_factory});
-    }
+    attach(*worker.find_profile(profile_name), prepare(profile_name, profile));
+  }
+}
+
+void ModuleManager::attach(ProfileRuntime& runtime, std::vector<Prepared> prepared) {
+  for (auto& [info, module] : prepared) {
+    guarded(
+        info.name, "cannot be attached in profile '" + runtime.name() + "'",
+        [&runtime, &info = info, &module = module] { runtime.attach(info, std::move(module)); });
   }
 }
 

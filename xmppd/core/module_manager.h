@@ -35,6 +35,7 @@
 
 namespace xmppd {
 
+class ProfileRuntime;
 class Worker;
 struct CommandContext;
 
@@ -58,6 +59,19 @@ class XMPPD_API ModuleManager {
   // Makes and attaches the instances of one worker. Throws std::runtime_error naming the module and
   // the cause.
   void attach_all(Worker& worker, const Config& config);
+
+  // One profile's configured modules for one worker, to be attached there: the thread of the worker
+  // is no place to load libraries. Throws like attach_all(). The profile runs these from now on.
+  struct Prepared {
+    ModuleInfo info;
+    std::unique_ptr<Module> module;
+  };
+  [[nodiscard]] std::vector<Prepared> prepare(const std::string& profile_name,
+                                              const ProfileConfig& profile);
+  // Attaches them. On the worker's thread. Throws std::runtime_error naming the module at fault.
+  static void attach(ProfileRuntime& runtime, std::vector<Prepared> prepared);
+  // The profile is gone from all workers.
+  void forget(const std::string& profile_name) { running_.erase(profile_name); }
 
   struct Listed {
     std::string name;
