@@ -117,6 +117,12 @@ class XMPPD_API ModuleManager {
     std::vector<Attached> modules;  // requirements first
     std::shared_ptr<const ProfileConfig> config;
   };
+  // What is known already, or else is in the file. A file that could not be loaded is not tried
+  // again before it changes: each try may stay mapped.
+  struct Failure {
+    std::filesystem::file_time_type written_at;
+    std::string text;
+  };
   const ModuleFactory& factory(const std::string& name);
   // A module's file is loaded anew, beside what runs. Throws std::runtime_error with the cause.
   const ModuleFactory& renew(const std::string& name);
@@ -149,6 +155,7 @@ class XMPPD_API ModuleManager {
   std::vector<std::filesystem::path> directories_;
   Libraries* libraries_;  // shared by all managers
   std::map<std::string, const ModuleFactory*> factories_;
+  std::map<std::string, Failure> failures_;
   std::map<std::string, Running, std::less<>> running_;  // by profile
   std::size_t unanswered_ = 0;                           // changes that a worker is still at
 };
