@@ -139,26 +139,32 @@ const ModuleFactory& ModuleManager::factory(const std::string& name) {
   if (auto known = factories_.find(name); known != factories_.end()) return *known->second;
   const auto path = file_of(name);
   if (path.empty()) throw no_such_module(name);
+  std::error_code none;
+  const auto written_at = std::filesystem::last_write_time(path, none);
+  if (auto known = failures_.find(name);
+      known != failures_.end() && known->second.written_at == written_at) {
+    throw std::runtime_error(known->second.text);
+  }
   // The server's own modules are replaced with the server. Others are being worked on, and writing
   // into a file that is mapped would end the process.
   const bool may_change = path.parent_path() != directories_.back();
-  const auto& opened = open_library(name, may_change ? copy_of(path) : path);
-  factories_[name] = &opened;
-  return opened;
+  try {
+    factories_[name] = &open_library(name, may_change ? copy_of(path) : path);
+  } catch (const std::exception& error) {
+    factories_.erase(name);
+    failures_[name] = {written_at, error.what()};
+    throw;
+  }
+  return *factories_[name];
 }
 
 const ModuleFactory& ModuleManager::renew(const std::string& name) {
   const auto path = file_of(name);
-  if (path.empty()) {
-    if (auto known = factories_.find(name); known != factories_.end()) {
-      for (auto& made : static_factories()) {
-        if (made.get() == known->second) return *made;  // linked in: there is no other code
-      }
-    }
-    throw no_such_module(name);
+  if (!path.empty()) return open_library(name, copy_of(path));
+  for (auto& made : static_factories()) {  // linked in: there is no other code
+    if (made->info().name == name) return *made;
   }
-  if (!factories_.contains(name)) return factory(name);
-  return open_library(name, copy_of(path));
+  throw no_such_module(name);
 }
 
 const ModuleFactory& ModuleManager::open_library(const std::string& name,
@@ -285,8 +291,7 @@ std::vector<ConfigError> ModuleManager::check(const Config& config) {
 std::vector<ModuleManager::Prepared> ModuleManager::prepare(const std::string& profile_name,
                                                             const ProfileConfig& profile) {
   const auto names = resolve(profile);
-  Running& running = running_[profile_name];
-  running.modules.clear();
+  Running running;
   running.config = std::make_shared<const ProfileConfig>(profile);
   std::vector<Prepared> prepared;
   for (const auto& name : names) {
@@ -295,6 +300,7 @@ std::vector<ModuleManager::Prepared> ModuleManager::prepare(const std::string& p
         {its_factory.info(), make_configured_or_throw(its_factory, profile, profile_name)});
     running.modules.push_back({name, &its_factory});
   }
+  running_[profile_name] = std::move(running);
   return prepared;
 }
 

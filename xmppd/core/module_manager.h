@@ -61,7 +61,7 @@ class XMPPD_API ModuleManager {
   void attach_all(Worker& worker, const Config& config);
 
   // One profile's configured modules for one worker, to be attached there: the thread of the worker
-  // is no place to load libraries. Throws like attach_all().
+  // is no place to load libraries. Throws like attach_all(). The profile runs these from now on.
   struct Prepared {
     ModuleInfo info;
     std::unique_ptr<Module> module;
@@ -70,6 +70,8 @@ class XMPPD_API ModuleManager {
                                               const ProfileConfig& profile);
   // Attaches them. On the worker's thread. Throws std::runtime_error naming the module at fault.
   static void attach(ProfileRuntime& runtime, std::vector<Prepared> prepared);
+  // The profile is gone from all workers.
+  void forget(const std::string& profile_name) { running_.erase(profile_name); }
 
   struct Listed {
     std::string name;
@@ -115,6 +117,12 @@ class XMPPD_API ModuleManager {
     std::vector<Attached> modules;  // requirements first
     std::shared_ptr<const ProfileConfig> config;
   };
+  // What is known already, or else is in the file. A file that could not be loaded is not tried
+  // again before it changes: each try may stay mapped.
+  struct Failure {
+    std::filesystem::file_time_type written_at;
+    std::string text;
+  };
   const ModuleFactory& factory(const std::string& name);
   // A module's file is loaded anew, beside what runs. Throws std::runtime_error with the cause.
   const ModuleFactory& renew(const std::string& name);
@@ -147,6 +155,7 @@ class XMPPD_API ModuleManager {
   std::vector<std::filesystem::path> directories_;
   Libraries* libraries_;  // shared by all managers
   std::map<std::string, const ModuleFactory*> factories_;
+  std::map<std::string, Failure> failures_;
   std::map<std::string, Running, std::less<>> running_;  // by profile
   std::size_t unanswered_ = 0;                           // changes that a worker is still at
 };

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <stdexcept>
 #include <string>
+#include <utility>
 
 #include "core/address_table.h"
 #include "core/hook_table.h"
@@ -51,6 +52,41 @@ TEST(HookTable, RunsByStageThenModuleThenOrder) {
   log.clear();
   (void)table.fire(hook);
   EXPECT_EQ(log, "cba");
+}
+
+// Takes another hook out, and puts a third in, while the chain runs.
+struct Changes {
+  HookTable* table;
+  std::string* log;
+  std::uint64_t other = 0;
+  Step* third = nullptr;
+  bool is_released = false;
+  static Verdict run(void* context, void*) {
+    auto& self = *static_cast<Changes*>(context);
+    *self.log += 'c';
+    if (self.other == 0) return Verdict::pass;
+    self.table->remove(HookId::Bound, std::exchange(self.other, 0));
+    self.table->add(HookId::Bound, Stage::deliver, "c", &Step::run, self.third);
+    self.table->release(&self, [](void* what) { static_cast<Changes*>(what)->is_released = true; });
+    EXPECT_FALSE(self.is_released) << "the dispatch may still use it";
+    return Verdict::pass;
+  }
+};
+
+TEST(HookTable, ARunningDispatchKeepsItsChain) {
+  std::string log;
+  HookTable table;
+  Step second{&log, 's'}, third{&log, 't'};
+  Changes changes{&table, &log, 0, &third};
+  table.add(HookId::Bound, Stage::validate, "a", &Changes::run, &changes);
+  changes.other = table.add(HookId::Bound, Stage::filter, "b", &Step::run, &second);
+  Bound hook{nobody<Session>()};
+  EXPECT_EQ(table.fire(hook), Verdict::pass);
+  EXPECT_EQ(log, "cs");
+  EXPECT_TRUE(changes.is_released);
+  log.clear();
+  EXPECT_EQ(table.fire(hook), Verdict::pass);
+  EXPECT_EQ(log, "ct");
 }
 
 TEST(HookTable, StopsAtAVerdictAndPassesExceptionsOver) {
