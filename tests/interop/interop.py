@@ -92,6 +92,16 @@ def plus(binding, *options):
     return run
 
 
+def checks(kind):
+    """A scenario: the client's own program checks blocking and carbons."""
+
+    def run(arguments, children):
+        server = servers.start(arguments.server, children, USERS, arguments.bin_dir, **NO_BINDING)
+        clients.run_checks(kind, children, server, USERS)
+
+    return run
+
+
 def s_client(server, port, *options):
     """What openssl s_client says of one connection."""
     return subprocess.run(
@@ -173,6 +183,8 @@ SCENARIOS = {
     "plus_end_point": plus("tls-server-end-point"),
     # What Debian's Prosody and ejabberd offer, to prove the driver: tls-unique, TLS 1.2 at most.
     "plus_unique": plus("tls-unique", "--tls-max", "1.2"),
+    "slixmpp_checks": checks("slixmpp"),
+    "xmppjs_checks": checks("xmppjs"),
     "tls": tls,
     "bench": bench,
 }

@@ -17,6 +17,10 @@ ConnectionInfo Session::connection() const {
   return link_->connection();
 }
 
+bool Session::is_ending() const noexcept {
+  return link_ != nullptr && link_->is_closing();
+}
+
 void Session::receive(Stanza stanza) {
   if (!account_.is_active()) {
     account_.host_.worker_.activator().hold_sent(*this, std::move(stanza));

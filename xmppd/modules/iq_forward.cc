@@ -10,7 +10,7 @@ class IqForward final : public Module {
     scope.on<ToAccount>(Stage::deliver, [](ToAccount& hook) {
       if (!hook.stanza.is_iq() || !hook.stanza.to().is_full()) return Verdict::pass;
       Session* session = hook.to.find_session(hook.stanza.to().resource());
-      if (session == nullptr) return Verdict::pass;
+      if (session == nullptr || session->is_ending()) return Verdict::pass;
       session->deliver(hook.stanza);
       return Verdict::handled;
     });

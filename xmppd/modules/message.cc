@@ -17,7 +17,8 @@ class Message final : public Module {
     const auto& stanza = hook.stanza;
     if (!stanza.is_message()) return Verdict::pass;
     if (stanza.to().is_full()) {
-      if (Session* session = hook.to.find_session(stanza.to().resource())) {
+      Session* session = hook.to.find_session(stanza.to().resource());
+      if (session != nullptr && !session->is_ending()) {
         session->deliver(stanza);
         return Verdict::handled;
       }

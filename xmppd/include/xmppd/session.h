@@ -48,8 +48,12 @@ class XMPPD_API Session {
   [[nodiscard]] bool is_available() const noexcept { return is_available_; }
   [[nodiscard]] std::int8_t priority() const noexcept { return priority_; }
   [[nodiscard]] const std::optional<xmpp::Stanza>& presence() const noexcept { return presence_; }
+  // Is its stream over, so that it receives nothing any more and ends in the next turn?
+  [[nodiscard]] bool is_ending() const noexcept;
   // Does it get messages for the account's bare JID (RFC 6121 8.5.2.1.1)?
-  [[nodiscard]] bool takes_messages() const noexcept { return is_available_ && priority_ >= 0; }
+  [[nodiscard]] bool takes_messages() const noexcept {
+    return is_available_ && priority_ >= 0 && !is_ending();
+  }
   // Records broadcast presence and fires Available or Unavailable.
   void set_presence(xmpp::Stanza presence, std::int8_t priority);
   void set_unavailable(xmpp::Stanza presence);
