@@ -77,7 +77,7 @@ def limits():
     source = source[source.index("#define XMPPD_LIMITS("):source.index("struct Limits")]
     written = {"COUNT": str, "BYTES": size, "TIME": duration}
     rows = []
-    for match in re.finditer(r"\b(COUNT|BYTES|TIME)\((?=\w+, ?\d)", source):
+    for match in re.finditer(r"\b(COUNT|BYTES|TIME)\((?=[\s\\]*\w+, ?\d)", source):
         name, default, lowest, highest, text = split_arguments(source[match.end():])
         values = [written[match[1]](int(v.replace("'", ""))) for v in (default, lowest, highest)]
         rows.append([f"`{name}`", *values, text])

@@ -95,8 +95,8 @@ class Conductor {
     online_at_end_ = swarm_.counters().online.load();
     stop_swarm();
     RunResult result = make_result();
-    if (options_.command == Command::chat && result.counts.sent == 0 && !was_interrupted_) {
-      return Err(Failure{Exit::failed, "no pair of neighbours was online, nothing was sent: " +
+    if (counts_stanzas(options_.command) && result.counts.sent == 0 && !was_interrupted_) {
+      return Err(Failure{Exit::failed, "nobody was online to send to, nothing was sent: " +
                                            swarm_.first_failure()});
     }
     return result;
@@ -145,7 +145,7 @@ class Conductor {
     }
     text += ", " + std::to_string(counters.online.load()) + " of " +
             std::to_string(options_.accounts.size()) + " users online";
-    if (options_.command == Command::chat && phases_.start != kNever) {
+    if (counts_stanzas(options_.command) && phases_.start != kNever) {
       text += ", " + std::to_string(counters.sent.load()) + " sent, " +
               std::to_string(counters.received.load()) + " received";
     }
@@ -183,8 +183,8 @@ class Conductor {
 
   Result<void, Failure> measure() {
     const Counters& counters = swarm_.counters();
-    const bool has_presence = options_.sends_presence && options_.command != Command::login;
-    phases_.start = clock_.now() + kLead + (has_presence ? kSettle : Duration::zero());
+    const bool is_unsettled = options_.sends_presence || options_.command == Command::presence;
+    phases_.start = clock_.now() + kLead + (is_unsettled ? kSettle : Duration::zero());
     phases_.measure_start = phases_.start + options_.warmup;
     phases_.measure_end = phases_.measure_start + options_.duration;
     phases_.drain_end = phases_.measure_end + options_.drain;
@@ -252,7 +252,7 @@ class Conductor {
     const double own_us = (end_.own_cpu_s - begin_.own_cpu_s) * 1e6;
     const auto units = static_cast<double>(result.counts.in_window);
     if (options_.duration > Duration::zero()) result.measured_s = measured_s;
-    if (options_.command == Command::chat) {
+    if (counts_stanzas(options_.command)) {
       if (measured_s > 0) result.rate_per_s = units / measured_s;
       if (units > 0) result.generator_cpu_us_per_msg = own_us / units;
       return;
@@ -276,7 +276,7 @@ class Conductor {
     const bool has_phase = begin_.server && end_.server;
     const double phase_us = has_phase ? (end_.server->cpu_s - begin_.server->cpu_s) * 1e6 : 0;
     if (has_phase && result.measured_s > 0) cost.cpu_percent = phase_us / 1e4 / result.measured_s;
-    if (has_phase && units > 0 && options_.command == Command::chat) {
+    if (has_phase && units > 0 && counts_stanzas(options_.command)) {
       cost.cpu_us_per_msg = phase_us / units;
     }
     const auto logins = static_cast<double>(result.logins.count);

@@ -48,12 +48,16 @@ void add_account_options(CLI::App& app, RawOptions& raw) {
 void add_run_options(CLI::App& app, RawOptions& raw) {
   app.add_option("--duration", raw.duration,
                  "Measured time: 10, 500ms, 2m (default 10; login: every user once)");
-  app.add_option("--warmup", raw.warmup, "Time before it that does not count (chat: 1)");
+  app.add_option("--warmup", raw.warmup,
+                 "Time before it that does not count (chat: 1; presence: until all are there)");
   app.add_option("--rate", raw.rate,
-                 "chat: messages per second in total, open loop; latency from the intended time");
+                 "chat: messages per second in total, open loop; latency from the intended time; "
+                 "presence: updates per second (default 1000)");
   app.add_option("--window", raw.window,
                  "chat: closed loop, so many messages under way per pair (default 1)");
   app.add_option("--body-bytes", raw.body_bytes, "chat: size of a body")->capture_default_str();
+  app.add_option("--contacts", raw.contacts, "presence: contacts of every user, an even number")
+      ->capture_default_str();
   app.add_option("--drain", raw.drain, "How long to wait for messages still under way")
       ->capture_default_str();
   app.add_flag("--no-presence", raw.no_presence, "Send no initial presence");
@@ -132,14 +136,17 @@ int main(int argc, char** argv) {
   const CLI::App* login =
       add_command(app, raw, Command::login, "Log in, once or again and again for --duration");
   const CLI::App* idle = add_command(app, raw, Command::idle, "Log in and stay, doing nothing");
+  const CLI::App* presence =
+      add_command(app, raw, Command::presence, "Presence reaches every contact exactly once");
   add_command(app, raw, Command::chat, "Odd and even neighbours write to each other");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
   }
-  return run(login->parsed()  ? Command::login
-             : idle->parsed() ? Command::idle
-                              : Command::chat,
+  return run(login->parsed()      ? Command::login
+             : idle->parsed()     ? Command::idle
+             : presence->parsed() ? Command::presence
+                                  : Command::chat,
              raw);
 }

@@ -27,6 +27,7 @@ using Check = Result<void, Failure>;
 using Tls = xmpp::ClientOptions::Tls;
 
 constexpr std::uint64_t kUsersMax = 1'000'000;
+constexpr double kPresenceRate = 1'000;  // --rate of presence if left out
 // Descriptors beside the connections: epoll, eventfd, files.
 constexpr std::uint64_t kSpareDescriptors = 64;
 
@@ -118,6 +119,20 @@ Check check_target(const RawOptions& raw) {
   return {};
 }
 
+// Every reactor has a ring of its own.
+Check check_contacts(const RawOptions& raw, std::size_t accounts) {
+  if (raw.contacts < 2 || raw.contacts % 2 != 0 || raw.contacts > 1000) {
+    return usage("--contacts: expected an even number, 2 to 1000");
+  }
+  const std::size_t ring = accounts / raw.reactors;
+  if (ring < raw.contacts + 2) {
+    return usage("--contacts " + std::to_string(raw.contacts) + " needs at least " +
+                 std::to_string((raw.contacts + 2) * raw.reactors) + " users (--users), not " +
+                 std::to_string(accounts));
+  }
+  return {};
+}
+
 Check check_numbers(Command command, const RawOptions& raw, std::size_t accounts) {
   if (raw.rate != 0 && raw.window != 0) {
     return usage("--rate (open loop) and --window (closed loop) exclude each other");
@@ -142,9 +157,12 @@ Check check_numbers(Command command, const RawOptions& raw, std::size_t accounts
     return usage("chat pairs odd and even neighbours: --users must be even, not " +
                  std::to_string(accounts));
   }
-  if (command != Command::chat && (raw.rate != 0 || raw.window != 0)) {
-    return usage("--rate and --window belong to chat (for logins: --login-rate)");
+  if ((!counts_stanzas(command) && raw.rate != 0) ||
+      (command != Command::chat && raw.window != 0)) {
+    return usage(
+        "--rate belongs to chat and presence, --window to chat (for logins: --login-rate)");
   }
+  if (command == Command::presence) return check_contacts(raw, accounts);
   return {};
 }
 
@@ -171,9 +189,16 @@ struct Times {
   xmpp::Duration drain{};
 };
 
-Result<Times, Failure> parse_times(Command command, const RawOptions& raw) {
+// Presence: everybody becomes available at the rate before it counts, and two seconds of quiet.
+std::string default_warmup(Command command, double rate, std::size_t accounts) {
+  if (command != Command::presence) return command == Command::chat ? "1" : "0";
+  return std::to_string(2 + std::ceil(static_cast<double>(accounts) / rate));
+}
+
+Result<Times, Failure> parse_times(Command command, const RawOptions& raw, double rate,
+                                   std::size_t accounts) {
   const char* const duration = command == Command::login ? "0" : "10";
-  const char* const warmup = command == Command::chat ? "1" : "0";
+  const std::string warmup = default_warmup(command, rate, accounts);
   const auto parsed = parse_time("--duration", raw.duration.empty() ? duration : raw.duration);
   if (!parsed) return Err(parsed.error());
   if (*parsed == xmpp::Duration::zero() && command != Command::login) {
@@ -194,6 +219,8 @@ std::string_view to_string(Command command) noexcept {
       return "login";
     case Command::idle:
       return "idle";
+    case Command::presence:
+      return "presence";
     case Command::chat:
       break;
   }
@@ -251,7 +278,8 @@ Result<Options, Failure> make_options(Command command, const RawOptions& raw) {
   if (!sasl) return Err(sasl.error());
   auto thresholds = parse_thresholds(raw.thresholds);
   if (!thresholds) return usage(thresholds.error());
-  const auto times = parse_times(command, raw);
+  const double rate = command == Command::presence && raw.rate == 0 ? kPresenceRate : raw.rate;
+  const auto times = parse_times(command, raw, rate, accounts->size());
   if (!times) return Err(times.error());
   if (!raw.compare.empty() && !read_file(raw.compare)) {
     return usage("--compare " + raw.compare + ": cannot be read");
@@ -271,7 +299,7 @@ Result<Options, Failure> make_options(Command command, const RawOptions& raw) {
   options.insecure = raw.insecure;
   options.ca_file = raw.ca_file;
   options.sasl = *std::move(sasl);
-  options.rate = raw.rate;
+  options.rate = rate;
   options.window = raw.window == 0 ? 1 : static_cast<std::uint32_t>(raw.window);
   options.duration = times->duration;
   options.warmup = times->warmup;
@@ -281,7 +309,9 @@ Result<Options, Failure> make_options(Command command, const RawOptions& raw) {
   options.body_bytes = static_cast<std::uint32_t>(raw.body_bytes);
   options.reactors = static_cast<std::uint32_t>(raw.reactors);
   options.source_addresses = raw.source_addresses;
-  options.sends_presence = !raw.no_presence;
+  options.contacts = static_cast<std::uint32_t>(raw.contacts);
+  options.sends_presence =
+      !raw.no_presence && command != Command::login && command != Command::presence;
   options.thresholds = *std::move(thresholds);
   options.json = raw.json;
   options.compare = raw.compare;

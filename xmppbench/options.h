@@ -28,8 +28,12 @@ struct Failure {
   std::string text;  // one line: what happened, and what to do
 };
 
-enum class Command : std::uint8_t { login, idle, chat };
+enum class Command : std::uint8_t { login, idle, chat, presence };
 [[nodiscard]] std::string_view to_string(Command command) noexcept;
+// Does the command count stanzas on their way (chat, presence)?
+[[nodiscard]] constexpr bool counts_stanzas(Command command) noexcept {
+  return command == Command::chat || command == Command::presence;
+}
 
 struct Account {
   xmpp::Jid jid;
@@ -58,6 +62,7 @@ struct RawOptions {
   double login_rate = 0;
   std::uint64_t login_concurrency = 50;
   std::uint64_t body_bytes = 100;
+  std::uint64_t contacts = 20;
   std::uint64_t reactors = 1;
   std::vector<std::string> source_addresses;
   bool no_presence = false;
@@ -79,7 +84,7 @@ struct Options {
   bool insecure = false;
   std::string ca_file;
   std::string sasl;  // "auto" or a mechanism's name
-  double rate = 0;   // chat: messages per second in total; 0: closed loop
+  double rate = 0;   // stanzas per second in total; chat: 0 is a closed loop
   std::uint32_t window = 1;
   xmpp::Duration duration{};  // login: zero means every user once
   xmpp::Duration warmup{};
@@ -87,9 +92,10 @@ struct Options {
   double login_rate = 0;
   std::uint32_t login_concurrency = 50;
   std::uint32_t body_bytes = 100;
+  std::uint32_t contacts = 20;  // presence: of every user; even
   std::uint32_t reactors = 1;
   std::vector<std::string> source_addresses;
-  bool sends_presence = true;
+  bool sends_presence = true;  // the shard sends an initial presence for every user
   std::vector<Threshold> thresholds;
   std::string json;     // "-": standard output
   std::string compare;  // JSON of an earlier run

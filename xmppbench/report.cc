@@ -79,6 +79,16 @@ Object logins_to_json(const LoginStats& logins) {
   return object;
 }
 
+Object presence_to_json(const PresenceCounts& counts) {
+  Object object(Poco::JSON_PRESERVE_KEY_ORDER);
+  object.set("pairs", counts.pairs);
+  object.set("login_missing", counts.login_missing);
+  object.set("login_repeated", counts.login_repeated);
+  object.set("logout_missing", counts.logout_missing);
+  object.set("logout_repeated", counts.logout_repeated);
+  return object;
+}
+
 Object server_to_json(const ServerCost& server) {
   Object object(Poco::JSON_PRESERVE_KEY_ORDER);
   object.set("processes", server.processes);
@@ -92,7 +102,7 @@ Object server_to_json(const ServerCost& server) {
 }
 
 const Histogram& latency_of(const RunResult& result) {
-  return result.command == Command::chat ? result.counts.latency_us : result.logins.latency_us;
+  return counts_stanzas(result.command) ? result.counts.latency_us : result.logins.latency_us;
 }
 
 void print_row(std::ostream& out, const std::string& name, const std::string& value) {
@@ -127,9 +137,20 @@ void print_server(std::ostream& out, const ServerCost& server) {
   }
 }
 
-void print_chat(std::ostream& out, const RunResult& result) {
+void print_presence(std::ostream& out, const PresenceCounts& counts) {
+  print_row(out, "contacts", std::to_string(counts.pairs) + " views (who sees whom)");
+  print_row(out, "logins seen",
+            std::to_string(counts.login_missing) + " missing, " +
+                std::to_string(counts.login_repeated) + " repeated (broadcast and probe crossed)");
+  print_row(out, "logouts seen",
+            std::to_string(counts.logout_missing) + " missing, " +
+                std::to_string(counts.logout_repeated) + " repeated");
+}
+
+void print_stanzas(std::ostream& out, const RunResult& result) {
   const ScenarioResult& counts = result.counts;
-  print_row(out, "messages",
+  if (result.command == Command::presence) print_presence(out, counts.presence);
+  print_row(out, result.command == Command::presence ? "updates" : "messages",
             std::to_string(counts.sent) + " sent, " + std::to_string(counts.received) +
                 " received, " + format("%.0f/s", result.rate_per_s));
   print_row(out, "audit",
@@ -200,6 +221,9 @@ std::optional<double> find_metric(const RunResult& result, std::string_view name
   if (name == "logins") return number(result.logins.count);
   if (name == "login_failed") return number(result.logins.failed);
   if (name == "login_rate") return result.logins.rate_per_s();
+  if (name == "login_missing") return number(result.counts.presence.login_missing);
+  if (name == "logout_missing") return number(result.counts.presence.logout_missing);
+  if (name == "logout_repeated") return number(result.counts.presence.logout_repeated);
   if (name == "login_p50") return number(login.value_at(50));
   if (name == "login_p99") return number(login.value_at(99));
   if (name == "login_max") return number(login.max());
@@ -218,7 +242,9 @@ void print_table(std::ostream& out, const RunResult& result) {
       << ")\n";
   std::string what = std::to_string(result.users) + " users";
   if (result.measured_s > 0) what += format(", %.1f s", result.measured_s);
-  if (result.command == Command::chat) {
+  if (result.command == Command::presence) {
+    what += format(", open loop, %.10g updates/s asked for", result.rate);
+  } else if (result.command == Command::chat) {
     what += result.rate > 0 ? format(", open loop, %.10g messages/s asked for", result.rate)
                             : ", closed loop, window " + std::to_string(result.window);
   }
@@ -227,7 +253,7 @@ void print_table(std::ostream& out, const RunResult& result) {
             std::to_string(result.logins.count) + " done, " + std::to_string(result.logins.failed) +
                 " failed, " + format("%.0f/s", result.logins.rate_per_s()));
   print_row(out, "login latency", format_latency(result.logins.latency_us));
-  if (result.command == Command::chat) print_chat(out, result);
+  if (counts_stanzas(result.command)) print_stanzas(out, result);
   if (result.generator_cpu_us_per_msg) {
     print_row(out, "generator CPU",
               format("%.1f us per message", *result.generator_cpu_us_per_msg));
@@ -253,7 +279,7 @@ std::string to_json(const RunResult& result) {
   root.set("mechanism", result.mechanism);
   root.set("users", result.users);
   root.set("reactors", result.reactors);
-  root.set("loop", std::string(result.command != Command::chat ? "none"
+  root.set("loop", std::string(!counts_stanzas(result.command) ? "none"
                                : result.rate > 0               ? "open"
                                                                : "closed"));
   if (result.rate > 0) root.set("rate_asked_per_s", result.rate);
@@ -269,6 +295,9 @@ std::string to_json(const RunResult& result) {
   root.set("errors", result.errors);
   root.set("warmup_lost", result.counts.warmup_lost);
   root.set("foreign", result.counts.foreign);
+  if (result.command == Command::presence) {
+    root.set("presence", presence_to_json(result.counts.presence));
+  }
   root.set("rate_per_s", rounded(result.rate_per_s));
   root.set("latency_us", latency_to_json(latency_of(result)));
   Object slip(Poco::JSON_PRESERVE_KEY_ORDER);

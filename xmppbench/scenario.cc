@@ -39,6 +39,11 @@ void ScenarioResult::merge(const ScenarioResult& other) noexcept {
   latency_us.merge(other.latency_us);
   slip_us.merge(other.slip_us);
   logins.merge(other.logins);
+  presence.pairs += other.presence.pairs;
+  presence.login_missing += other.presence.login_missing;
+  presence.login_repeated += other.presence.login_repeated;
+  presence.logout_missing += other.presence.logout_missing;
+  presence.logout_repeated += other.presence.logout_repeated;
 }
 
 void Scenario::end_early(xmpp::Instant now, xmpp::Instant drain_end) {
@@ -54,6 +59,8 @@ std::unique_ptr<Scenario> make_scenario(Shard& shard) {
       return make_login_scenario(shard);
     case Command::idle:
       return make_idle_scenario(shard);
+    case Command::presence:
+      return make_presence_scenario(shard);
     case Command::chat:
       break;
   }

@@ -43,6 +43,15 @@ struct LoginStats {
   [[nodiscard]] double rate_per_s() const noexcept;
 };
 
+// What `presence` counts beside its updates.
+struct PresenceCounts {
+  std::uint64_t pairs = 0;           // (who sees, who is seen)
+  std::uint64_t login_missing = 0;   // pairs where the initial presence never arrived
+  std::uint64_t login_repeated = 0;  // where it arrived once more (broadcast and probe crossed)
+  std::uint64_t logout_missing = 0;
+  std::uint64_t logout_repeated = 0;
+};
+
 // Counts of the measured phase, unless they say otherwise.
 struct ScenarioResult {
   std::uint64_t sent = 0;
@@ -56,6 +65,7 @@ struct ScenarioResult {
   Histogram latency_us;
   Histogram slip_us;  // how late our own sends were
   LoginStats logins;  // of the measured phase; filled by `login` with a duration
+  PresenceCounts presence;
 
   void merge(const ScenarioResult& other) noexcept;
 };
@@ -67,7 +77,12 @@ class Scenario {
   Scenario& operator=(const Scenario&) = delete;
   virtual ~Scenario() = default;
 
-  // Everybody who could has logged in.
+  // The user has logged in for the first time. False: there is more to do before the run may begin;
+  // Shard::settle() follows.
+  virtual bool prepare(User& /*user*/) { return true; }
+  // A request from the server. True: it is answered with an empty result.
+  virtual bool on_request(User& /*user*/, const xmpp::Stanza& /*stanza*/) { return false; }
+  // Everybody who could has logged in and is prepared.
   virtual void begin(const Phases& phases) { phases_ = phases; }
   // The user pressed ^C: measuring ends now.
   virtual void end_early(xmpp::Instant now, xmpp::Instant drain_end);
@@ -76,7 +91,7 @@ class Scenario {
     return now < phases_.measure_end ? phases_.measure_end : xmpp::kNever;
   }
   virtual void on_stanza(User& /*user*/, const xmpp::Stanza& /*stanza*/) {}
-  // After begin() only.
+  // These after begin() only.
   virtual void on_online(User& /*user*/) {}
   virtual void on_offline(User& /*user*/) {}
   // Nothing more is expected.
@@ -96,5 +111,6 @@ class Scenario {
 [[nodiscard]] std::unique_ptr<Scenario> make_login_scenario(Shard& shard);
 [[nodiscard]] std::unique_ptr<Scenario> make_idle_scenario(Shard& shard);
 [[nodiscard]] std::unique_ptr<Scenario> make_chat_scenario(Shard& shard);
+[[nodiscard]] std::unique_ptr<Scenario> make_presence_scenario(Shard& shard);
 
 }  // namespace xmppbench

@@ -224,7 +224,7 @@ void Shard::on_bound(User& user) {
   counters_.online.fetch_add(1, std::memory_order_relaxed);
   counters_.logins.fetch_add(1, std::memory_order_relaxed);
   if (is_finishing_) return;
-  if (options_.sends_presence && options_.command != Command::login) {
+  if (options_.sends_presence) {
     user.client->send(Stanza::presence());
   }
   if (has_begun_) {
@@ -232,18 +232,22 @@ void Shard::on_bound(User& user) {
     return;
   }
   first_logins_.record(user.login_at, now);
+  if (scenario_->prepare(user)) settle();
+}
+
+void Shard::settle() {
   if (++settled_users_ == users_.size()) counters_.settled.fetch_add(1);
 }
 
 void Shard::on_stanza(User& user, const Stanza& stanza) {
   if (stanza.is_request()) {
-    // Servers ping; RFC 6120 8.2.3 wants an answer to everything.
-    user.client->send(stanza.has<xmpp::xep::Ping>()
+    // Servers ping and push; RFC 6120 8.2.3 wants an answer to everything.
+    user.client->send(scenario_->on_request(user, stanza) || stanza.has<xmpp::xep::Ping>()
                           ? make_result(stanza)
                           : make_error(stanza, xmpp::StanzaCondition::service_unavailable));
     return;
   }
-  if (has_begun_) scenario_->on_stanza(user, stanza);
+  scenario_->on_stanza(user, stanza);
 }
 
 void Shard::on_ready_to_authenticate(User& user) {
@@ -309,7 +313,7 @@ void Shard::on_login_failed(User& user, const std::optional<xmpp::ClientFailure>
   }
   if (has_begun_) return;
   ++first_logins_.failed;
-  if (++settled_users_ == users_.size()) counters_.settled.fetch_add(1);
+  settle();
 }
 
 void Shard::note_error(const std::string& text) {

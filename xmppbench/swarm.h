@@ -83,6 +83,8 @@ class Shard {
   // REQUIRES: the user is offline (in) or online (out).
   void log_in(User& user);
   void log_out(User& user);
+  // A user whose Scenario::prepare() had more to do is ready for the run.
+  void settle();
   void note_error(const std::string& text);
 
   // After join().

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <iostream>
+#include <sstream>
 
 #include "client.h"
 #include "command_line.h"
@@ -100,7 +101,11 @@ class Program {
     if (globals_.is_json) {
       around_.out << error_json(code, text) << '\n';
     } else {
-      around_.err << "xmppctl: " << printable(text) << '\n';
+      // Several lines for several errors, of a configuration file for example.
+      std::istringstream lines(text);
+      for (std::string line; std::getline(lines, line);) {
+        around_.err << "xmppctl: " << printable(line) << '\n';
+      }
     }
     return exit_code;
   }

@@ -118,20 +118,31 @@ std::string render_array(const Array& array) {
   return out;
 }
 
+bool is_table(const Var& value) {
+  if (!is_array(value)) return false;
+  const auto array = value.extract<Array::Ptr>();
+  return array->size() != 0 && std::all_of(array->begin(), array->end(), is_object);
+}
+
 std::string render_object(const Object& object) {
   const Var text = object.get("text");
   if (text.isString()) return printable(text.extract<std::string>()) + '\n';
   std::size_t width = 0;
   for (const auto& key : object.getNames()) width = std::max(width, width_of(title_of(key)));
   std::string out;
+  std::string tables;
   for (const auto& key : object.getNames()) {
+    if (is_table(object.get(key))) {  // below the rest
+      tables += '\n' + title_of(key) + '\n' + render_table(*object.getArray(key));
+      continue;
+    }
     std::string title = title_of(key);
     std::transform(title.begin(), title.end(), title.begin(),
                    [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     out += title + std::string(width - width_of(title) + 2, ' ');
     out += cell_of(key, object.get(key)) + '\n';
   }
-  return out;
+  return out + tables;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Results for eyes: lists of objects become aligned tables, objects "name  value" lines, an object
-// with a "text" just that sentence. Nothing here knows a command.
+// Results for eyes: lists of objects become aligned tables, objects "name  value" lines with such
+// tables below, an object with a "text" just that sentence. Nothing here knows a command.
 //
 // Thread-safety: any thread. Invariant: no control character of the server's reaches the terminal.
 #pragma once

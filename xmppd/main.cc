@@ -121,7 +121,7 @@ int main(int argc, char** argv) {
     if (!loaded) return report(loaded.error());
     const auto modules = module_directory();
     {
-      xmppd::ModuleManager checker(modules);
+      xmppd::ModuleManager checker(modules, loaded->server.module_path);
       auto errors = checker.check(*loaded);
       if (!errors.empty()) return report(errors);
     }

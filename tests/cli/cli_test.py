@@ -217,6 +217,14 @@ class Contract(unittest.TestCase):
         self.assertEqual(error["code"], "not-found")
         self.assertIn("ToAccount", error["text"])
 
+    def test_database(self):
+        status = self.ctl_json("db", "status")
+        self.assertTrue(status["reachable"])
+        self.assertEqual(status["driver"], "sqlite")
+        self.assertEqual(status["schema"], status["schema_known"])
+        self.assertIn("in order", self.ctl("db", "check"))
+        self.assertIn("up to date", self.ctl("db", "migrate"))
+
     def test_usage(self):
         for arguments in ((), ("uzer",), ("user", "lst"), ("user", "list"), ("status", "--bogus"),
                           ("status", "more"), ("user", "add", "a@localhost")):

@@ -225,7 +225,7 @@ TEST(Storage, StopFinishesWhatWaitsAndRefusesTheRest) {
 TEST(Storage, ALockedDatabaseIsBusy) {
   const TemporaryDirectory directory;
   const std::string path = directory.file("test.db");
-  World world({.path = path, .busy_timeout_ms = 0});
+  World world({.path = path, .timeout = std::chrono::milliseconds(0)});
   sql::Session other({.path = path});
   other.begin_write();
   Collector out;

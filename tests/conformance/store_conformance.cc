@@ -1,7 +1,14 @@
 // Every store, on every kind of database: what its interface promises.
+// Length: one suite, so that no store can be left out on one of them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
+
+#include "storage/dialect.h"
+#include "storage/schema.h"
 #include "storage_fixture.h"
+#include "support/postgres.h"
 
 namespace xmppd::test {
 namespace {
@@ -9,12 +16,26 @@ namespace {
 using xmpp::sasl::ScramHash;
 using xmpp::sasl::ScramHashSet;
 
-enum class Kind { memory, file };
+enum class Kind { memory, file, postgresql };
+constexpr auto kKinds = std::array{Kind::memory, Kind::file, Kind::postgresql};
+std::string name_of(Kind kind) {
+  return std::array{"memory", "file", "postgresql"}.at(static_cast<std::size_t>(kind));
+}
 
 class StoreConformance : public testing::TestWithParam<Kind> {
  protected:
-  StoreConformance()
-      : world_({.path = GetParam() == Kind::memory ? ":memory:" : directory_.file("test.db")}) {}
+  StoreConformance() : world_(options()) {}
+
+  StorageOptions options() {
+    StorageOptions options;
+    if (GetParam() == Kind::file) options.path = directory_.file("test.db");
+    if (GetParam() == Kind::postgresql) {
+      schema_ = std::make_unique<PostgresSchema>();
+      options.driver = sql::DriverKind::postgresql;
+      options.connection = xmpp::Secret(schema_->connection());
+    }
+    return options;
+  }
 
   // REQUIRES: the closure succeeds.
   template <typename F, typename... Args>
@@ -62,14 +83,21 @@ class StoreConformance : public testing::TestWithParam<Kind> {
     return names;
   }
 
+  // Another connection to the same database. REQUIRES: not in memory.
+  sql::Session other_session() {
+    sql::SessionOptions options;
+    if (schema_) options = schema_->options();
+    options.path = directory_.file("test.db");
+    return sql::Session(options);
+  }
+
   TemporaryDirectory directory_;
+  std::unique_ptr<PostgresSchema> schema_;
   World world_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Databases, StoreConformance, testing::Values(Kind::memory, Kind::file),
-                         [](const auto& kind) {
-                           return kind.param == Kind::memory ? "memory" : "file";
-                         });
+INSTANTIATE_TEST_SUITE_P(Databases, StoreConformance, testing::ValuesIn(kKinds),
+                         [](const auto& kind) { return name_of(kind.param); });
 
 TEST_P(StoreConformance, AnAccountIsFoundAsItWasCreated) {
   EXPECT_FALSE(find("alice@localhost"));
@@ -194,6 +222,186 @@ TEST_P(StoreConformance, BytesByKey) {
   EXPECT_FALSE(write(remove_value, "secret"s));
 }
 
+// Tables that are no account's own. A table of accounts has the columns host and username and goes
+// with its account; whoever adds another kind adds it here.
+// (Stanzas of a session go with it, which goes with its account.)
+constexpr std::array<std::string_view, 4> kTablesOfNobody = {"accounts", "key_value",
+                                                             "schema_migrations", "sm_stanzas"};
+
+std::vector<std::string> strings_of(sql::Query& query) {
+  std::vector<std::string> all;
+  while (query.step()) all.push_back(query.text(0));
+  return all;
+}
+
+// A row with '1' in every column but the account's: both databases make of it what the column is.
+std::string insert_row(const std::string& table, const std::vector<std::string>& columns) {
+  std::string names;
+  std::string values;
+  for (const std::string& column : columns) {
+    names += (names.empty() ? "" : ", ") + column;
+    const std::string value = column == "host" ? "localhost" : column == "username" ? "alice" : "1";
+    values += (values.empty() ? "'" : ", '") + value + "'";
+  }
+  return "INSERT INTO " + table + " (" + names + ") VALUES (" + values + ")";
+}
+
+TEST_P(StoreConformance, AnAccountTakesEverythingWithIt) {
+  if (GetParam() == Kind::memory) return;  // has one connection only
+  create(account("alice@localhost"));
+  sql::Session session = other_session();
+  session.begin_read();
+  std::vector<std::pair<std::string, std::vector<std::string>>> tables;
+  auto names = session.query(sql::list_tables(session.kind()));
+  for (const std::string& name : strings_of(names)) {
+    if (std::ranges::count(kTablesOfNobody, name) != 0) continue;
+    auto columns = session.query(sql::list_columns(session.kind()));
+    columns.bind(name);
+    tables.emplace_back(name, strings_of(columns));
+    EXPECT_EQ(std::ranges::count(tables.back().second, "host"), 1) << name;
+    EXPECT_EQ(std::ranges::count(tables.back().second, "username"), 1) << name;
+  }
+  session.rollback();
+  ASSERT_GE(tables.size(), 4U);
+  // A row may need one of another table: whatever order works.
+  std::size_t full = 0;
+  for (std::size_t round = 0; round < tables.size(); ++round) {
+    full = 0;
+    for (const auto& [name, columns] : tables) {
+      if (session.guarded([&] { session.execute(insert_row(name, columns)); })) ++full;
+    }
+  }
+  const auto count = [&](const std::string& name) {
+    session.begin_read();
+    auto query = session.query("SELECT COUNT(*) FROM " + name);
+    query.step();
+    const auto rows = query.integer(0);
+    session.rollback();
+    return rows;
+  };
+  for (const auto& [name, columns] : tables) EXPECT_EQ(count(name), 1) << name << ' ' << full;
+  EXPECT_TRUE(remove("alice@localhost"));
+  for (const auto& [name, columns] : tables) EXPECT_EQ(count(name), 0) << name;
+}
+
+TEST_P(StoreConformance, TheIntegrityCheckFindsNothingAndThenADamage) {
+  if (GetParam() == Kind::memory) return;
+  create(account("alice@localhost", {ScramHash::sha1}));
+  auto problems = world_.storage->check();
+  ASSERT_TRUE(problems) << problems.error().text;
+  EXPECT_EQ(*problems, std::vector<std::string>());
+  const StorageStatus status = world_.storage->status();
+  EXPECT_TRUE(status.is_reachable) << status.error;
+  EXPECT_EQ(status.schema, sql::migrations().size());
+  EXPECT_EQ(status.schema, status.schema_known);
+  EXPECT_EQ(*world_.storage->migrate(), 0U);
+  other_session().execute("DELETE FROM scram_keys");
+  problems = world_.storage->check();
+  ASSERT_TRUE(problems);
+  EXPECT_EQ(*problems,
+            std::vector<std::string>{"the password keys of alice@localhost are incomplete"});
+}
+
+// A database of each earlier schema keeps its account and gets what came since.
+TEST_P(StoreConformance, EverySchemaIsUpgraded) {
+  if (GetParam() == Kind::memory) return;
+  for (std::size_t from = 1; from < sql::migrations().size(); ++from) {
+    const TemporaryDirectory directory;
+    std::unique_ptr<PostgresSchema> schema;
+    StorageOptions options;
+    sql::SessionOptions old;
+    if (GetParam() == Kind::postgresql) {
+      schema = std::make_unique<PostgresSchema>();
+      old = schema->options();
+      options.driver = old.driver;
+      options.connection = old.connection;
+    }
+    options.path = old.path = directory.file("test.db");
+    {
+      sql::Session session(old);
+      EXPECT_EQ(sql::migrate(session, sql::migrations().first(from)), static_cast<int>(from));
+      session.execute(
+          "INSERT INTO accounts (host, username, enabled, created_at_ms, key_hashes)"
+          " VALUES ('localhost', 'alice', 1, 1700000000000, 0)");
+    }
+    World world(options);
+    auto found = world.storage->read_blocking(
+        "a", [](Tx& tx, const xmpp::Jid& j) { return tx.accounts().find(j); },
+        jid("alice@localhost"));
+    ASSERT_TRUE(found) << from;
+    EXPECT_TRUE(*found) << from;
+    EXPECT_EQ(world.storage->status().schema, sql::migrations().size());
+    EXPECT_EQ(*world.storage->check(), std::vector<std::string>()) << from;
+  }
+}
+
+// SmQueues
+// ---------------------------------------------------------------------------------------
+
+constexpr auto kLoadSm = [](Tx& tx) { return tx.sm_queues().load(); };
+constexpr auto kPutSm = [](Tx& tx, const SmSessionRecord& one) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().put(one); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kAppendSm = [](Tx& tx, const std::string& id,
+                              const std::vector<SmStanza>& stanzas) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().append(id, stanzas); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kRemoveSmStanzas = [](Tx& tx, const std::string& id) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().remove_stanzas(id); !done) return xmpp::Err(done.error());
+  return true;
+};
+constexpr auto kRemoveSm = [](Tx& tx, const std::string& id) -> StorageResult<bool> {
+  if (auto done = tx.sm_queues().remove(id); !done) return xmpp::Err(done.error());
+  return true;
+};
+
+TEST_P(StoreConformance, SessionsToBeResumedAreKept) {
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  SmSessionRecord first{
+      .id = "b", .jid = jid("alice@localhost/a"), .window = std::chrono::minutes(5)};
+  SmSessionRecord second{.id = "a",
+                         .jid = jid("bob@localhost/\u2603 /x"),
+                         .window = std::chrono::seconds(1),
+                         .handled = 0xFFFFFFFF,
+                         .acknowledged = 7,
+                         .detached_at = xmpp::Timestamp(std::chrono::seconds(1'700'000'000)),
+                         .presence = "<presence/>",
+                         .slots = std::string("\0\1", 2)};
+  const SmStanza one{1, xmpp::Timestamp(std::chrono::milliseconds(1'700'000'000'123)),
+                     "<message/>"};
+  const SmStanza two{2, {}, "<iq/>"};
+  write(kPutSm, first);
+  write(kPutSm, second);
+  write(kAppendSm, second.id, std::vector{two});
+  write(kAppendSm, second.id, std::vector{one});
+  write(kAppendSm, std::string("nobody's"), std::vector{one});
+  auto all = read(kLoadSm);
+  ASSERT_EQ(all.size(), 2U);
+  EXPECT_EQ(all[0].session, second);
+  EXPECT_EQ(all[0].stanzas, (std::vector{one, two}));
+  EXPECT_EQ(all[1].session, first);
+  EXPECT_TRUE(all[1].stanzas.empty());
+
+  second.handled = 1;
+  second.presence.clear();
+  write(kPutSm, second);  // stanzas stay
+  EXPECT_EQ(read(kLoadSm)[0].session, second);
+  EXPECT_EQ(read(kLoadSm)[0].stanzas.size(), 2U);
+  write(kRemoveSmStanzas, second.id);
+  EXPECT_TRUE(read(kLoadSm)[0].stanzas.empty());
+  write(kAppendSm, first.id, std::vector{one});
+  write(kRemoveSm, second.id);
+  write(kRemoveSm, second.id);
+  ASSERT_EQ(read(kLoadSm).size(), 1U);
+  // They go with their account.
+  write([](Tx& tx, const xmpp::Jid& who) { return tx.accounts().remove(who); },
+        jid("alice@localhost"));
+  EXPECT_TRUE(read(kLoadSm).empty());
+}
+
 // Rosters ----------------------------------------------------------------------------------------
 
 RosterContact contact(const std::string& address) {
@@ -239,6 +447,26 @@ TEST_P(StoreConformance, ARosterIsKept) {
   full.is_asked = false;
   write(kPutContact, alice, full);
   EXPECT_EQ(read(kLoadRoster, alice).contacts[1], full);
+}
+
+TEST_P(StoreConformance, TheLastPresenceIsKept) {
+  const auto put = [](Tx& tx, const xmpp::Jid& a, const std::string& text) -> StorageResult<bool> {
+    if (auto done = tx.rosters().put_last_presence(a, text); !done) return xmpp::Err(done.error());
+    return true;
+  };
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_EQ(read(kLoadRoster, alice).last_presence, "");
+  write(put, alice, std::string("<presence/>"));
+  write(put, alice, std::string("<presence id='2'/>"));
+  EXPECT_EQ(read(kLoadRoster, alice).last_presence, "<presence id='2'/>");
+  remove("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_EQ(read(kLoadRoster, alice).last_presence, "");
+  auto refused = world_.storage->write_blocking("test", put, jid("nobody@localhost"),
+                                                std::string("<presence/>"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, StorageErrorCode::constraint);
 }
 
 TEST_P(StoreConformance, AnEmptyContactIsRemoved) {
@@ -288,6 +516,145 @@ TEST_P(StoreConformance, WithoutAnAccountThereIsNoRoster) {
   auto raised = world_.storage->write_blocking("test", kRaiseVersion, jid("nobody@localhost"));
   ASSERT_FALSE(raised);
   EXPECT_EQ(raised.error().code, StorageErrorCode::constraint);
+}
+
+// Offline messages
+// ---------------------------------------------------------------------------------
+
+constexpr auto kAddOffline = [](Tx& tx, const xmpp::Jid& a, const OfflineMessage& m,
+                                const OfflineLimits& l) { return tx.offline().add(a, m, l); };
+constexpr auto kLoadOffline = [](Tx& tx, const xmpp::Jid& a, std::uint64_t after, std::size_t count,
+                                 std::size_t bytes) {
+  return tx.offline().load(a, after, count, bytes);
+};
+constexpr auto kRemoveOffline = [](Tx& tx, const xmpp::Jid& a, std::uint64_t up_to) {
+  return tx.offline().remove(a, up_to);
+};
+constexpr OfflineLimits kPlenty{.messages = 100, .messages_per_sender = 100, .bytes = 1'000'000};
+
+OfflineMessage offline(const std::string& sender, const std::string& stanza) {
+  OfflineMessage message;
+  message.sender = jid(sender);
+  message.received_at = xmpp::Timestamp(std::chrono::milliseconds(5'678));
+  message.stanza = stanza;
+  return message;
+}
+
+std::string stanzas(const std::vector<OfflineMessage>& messages) {
+  std::string all;
+  for (const auto& one : messages) all += one.stanza + " ";
+  return all;
+}
+
+TEST_P(StoreConformance, OfflineMessagesComeInOrder) {
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  for (const char* text : {"1", "2", "3"}) {
+    EXPECT_EQ(write(kAddOffline, alice, offline("bob@localhost", text), kPlenty),
+              OfflineOutcome::stored);
+  }
+  write(kAddOffline, jid("bob@localhost"), offline("x@example.org", "other"), kPlenty);
+  auto all = read(kLoadOffline, alice, std::uint64_t{0}, std::size_t{10}, std::size_t{1'000});
+  ASSERT_EQ(stanzas(all), "1 2 3 ");
+  EXPECT_EQ(all[0].sender, jid("bob@localhost"));
+  EXPECT_EQ(all[0].received_at, xmpp::Timestamp(std::chrono::milliseconds(5'678)));
+  EXPECT_LT(all[0].number, all[1].number);
+  const auto page = [&](std::uint64_t after, std::size_t count, std::size_t bytes) {
+    return stanzas(read(kLoadOffline, alice, after, count, bytes));
+  };
+  EXPECT_EQ(page(0, 2, 1'000), "1 2 ");
+  EXPECT_EQ(page(0, 10, 1), "1 ");  // at least one
+  EXPECT_EQ(page(all[0].number, 10, 1'000), "2 3 ");
+  EXPECT_EQ(page(all[2].number, 10, 1'000), "");
+
+  EXPECT_EQ(write(kRemoveOffline, alice, all[1].number), 2U);
+  EXPECT_EQ(page(0, 10, 1'000), "3 ");
+  write(kAddOffline, alice, offline("bob@localhost", "4"), kPlenty);
+  EXPECT_EQ(page(0, 10, 1'000), "3 4 ");
+  EXPECT_EQ(write(kRemoveOffline, alice, std::uint64_t{1'000}), 2U);
+  EXPECT_EQ(write(kRemoveOffline, alice, std::uint64_t{1'000}), 0U);
+  EXPECT_EQ(read(kLoadOffline, jid("bob@localhost"), std::uint64_t{0}, std::size_t{10},
+                 std::size_t{1'000})
+                .size(),
+            1U);
+}
+
+TEST_P(StoreConformance, OfflineMessagesHaveTheirLimits) {
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  const OfflineLimits limits{.messages = 3, .messages_per_sender = 2, .bytes = 10};
+  const auto add = [&](const char* sender, const char* text) {
+    return write(kAddOffline, alice, offline(sender, text), limits);
+  };
+  EXPECT_EQ(add("bob@localhost", "12345678901"), OfflineOutcome::full);
+  EXPECT_EQ(add("bob@localhost", "12345"), OfflineOutcome::stored);
+  EXPECT_EQ(add("bob@localhost", "123456"), OfflineOutcome::full);
+  EXPECT_EQ(add("bob@localhost", "1"), OfflineOutcome::stored);
+  EXPECT_EQ(add("bob@localhost", "1"), OfflineOutcome::full);
+  EXPECT_EQ(add("carol@localhost", "1"), OfflineOutcome::stored);
+  EXPECT_EQ(add("carol@localhost", "1"), OfflineOutcome::full);
+  EXPECT_EQ(read(kLoadOffline, alice, std::uint64_t{0}, std::size_t{10}, std::size_t{1'000}).size(),
+            3U);
+}
+
+TEST_P(StoreConformance, OfflineMessagesGoWithTheirAccount) {
+  const auto alice = jid("alice@localhost");
+  EXPECT_EQ(write(kAddOffline, alice, offline("bob@localhost", "1"), kPlenty),
+            OfflineOutcome::no_account);
+  create(account("alice@localhost"));
+  write(kAddOffline, alice, offline("bob@localhost", "1"), kPlenty);
+  remove("alice@localhost");
+  create(account("alice@localhost"));
+  EXPECT_TRUE(
+      read(kLoadOffline, alice, std::uint64_t{0}, std::size_t{10}, std::size_t{1'000}).empty());
+}
+
+// Data of accounts -------------------------------------------------------------------------------
+
+constexpr auto kFindData = [](Tx& tx, const xmpp::Jid& a, const std::string& space,
+                              const std::string& key) {
+  return tx.account_data().find(a, space, key);
+};
+constexpr auto kPutData = [](Tx& tx, const xmpp::Jid& a, const std::string& space,
+                             const std::string& key, const std::string& value,
+                             const DataLimits& limits) {
+  return tx.account_data().put(a, space, key, value, limits);
+};
+constexpr auto kRemoveData = [](Tx& tx, const xmpp::Jid& a, const std::string& space,
+                                const std::string& key) {
+  return tx.account_data().remove(a, space, key);
+};
+
+TEST_P(StoreConformance, DataOfAccountsByKey) {
+  using namespace std::string_literals;
+  constexpr DataLimits kLimits{.entries = 2, .bytes = 10};
+  const auto alice = jid("alice@localhost");
+  create(account("alice@localhost"));
+  create(account("bob@localhost"));
+  EXPECT_FALSE(read(kFindData, alice, "notes"s, "a"s));
+  EXPECT_TRUE(write(kPutData, alice, "notes"s, "a"s, "1\0\xff"s, kLimits));
+  EXPECT_EQ(read(kFindData, alice, "notes"s, "a"s), "1\0\xff"s);
+  EXPECT_FALSE(read(kFindData, alice, "other"s, "a"s));
+  EXPECT_FALSE(read(kFindData, jid("bob@localhost"), "notes"s, "a"s));
+  EXPECT_FALSE(write(kPutData, alice, "notes"s, "a"s, "12345678901"s, kLimits));
+  EXPECT_TRUE(write(kPutData, alice, "notes"s, "a"s, "1234567890"s, kLimits));  // replaced
+  EXPECT_FALSE(write(kPutData, alice, "notes"s, "b"s, "1"s, kLimits));
+  EXPECT_TRUE(write(kPutData, alice, "notes"s, "b"s, ""s, kLimits));
+  EXPECT_FALSE(write(kPutData, alice, "notes"s, "c"s, ""s, kLimits));
+  EXPECT_TRUE(write(kPutData, alice, "other"s, "c"s, "1"s, kLimits));
+  EXPECT_TRUE(write(kRemoveData, alice, "notes"s, "a"s));
+  EXPECT_FALSE(write(kRemoveData, alice, "notes"s, "a"s));
+  EXPECT_FALSE(read(kFindData, alice, "notes"s, "a"s));
+
+  remove("alice@localhost");
+  EXPECT_FALSE(read(kFindData, alice, "notes"s, "b"s));
+  create(account("alice@localhost"));
+  EXPECT_FALSE(read(kFindData, alice, "notes"s, "b"s));
+  auto put = world_.storage->write_blocking("test", kPutData, jid("nobody@localhost"), "notes"s,
+                                            "a"s, ""s, kLimits);
+  ASSERT_FALSE(put);
+  EXPECT_EQ(put.error().code, StorageErrorCode::constraint);
 }
 
 // Blocked addresses ------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ MESSAGE_SECONDS = 15
 
 def _slixmpp(options):
     _need_python("slixmpp")
-    return [python(), os.path.join(HERE, "clients", "slixmpp_chat.py")], {}
+    return [python(), os.path.join(HERE, "clients", "slixmpp_chat.py"), *options], {}
 
 
 def _aioxmpp(options):
@@ -90,6 +90,12 @@ class LineClient:
         line = self._child.line(lambda text: text.startswith("message\t"), MESSAGE_SECONDS)
         if line.split("\t")[1:] != [sender, body]:
             raise Failure(f"{self.kind} expected {body!r} of {sender}, got {line!r}")
+
+    def tell(self, command):
+        self._child.write(command)
+
+    def wait_for(self, line, seconds=LOGIN_SECONDS):
+        self._child.line(lambda text: text == line, seconds)
 
     def said(self, prefix):
         """The lines so far that begin with the prefix."""
@@ -179,6 +185,14 @@ class Profanity:
         # The session of the terminal ends with the program in it.
         self._wait(lambda: not self._run("has-session"), "end after /quit")
         self._run("kill-server")
+
+
+def start_script(module, name, children, server, password):
+    """A Python program of clients/ that logs in by itself; the child process."""
+    _need_python(module)
+    argv = [python(), os.path.join(HERE, "clients", name), "--host", server.address, "--port",
+            str(server.port), "--cafile", server.certificate]
+    return children.start(name, argv, {"XMPP_PASSWORD": password, "PYTHONUNBUFFERED": "1"})
 
 
 def start(kind, children, server, user, password, options=()):

@@ -102,6 +102,63 @@ def checks(kind):
     return run
 
 
+def offline(*kinds):
+    """A scenario: what was sent while nobody was there reaches each kind of client at its login."""
+
+    def run(arguments, children):
+        server = servers.start(arguments.server, children, USERS, arguments.bin_dir)
+        sender = login("slixmpp", children, server, "alice")
+        for kind in kinds:
+            for body in BODIES:
+                sender.send("bob@localhost", body)
+            # Its own answer tells that the server has seen what came before.
+            sender.send(sender.jid, "sent")
+            sender.expect(sender.jid, "sent")
+            options = ("--binding", "tls-exporter") if kind == "aioxmpp" else ()
+            receiver = login(kind, children, server, "bob", options)
+            for body in BODIES:
+                receiver.expect(sender.jid, body)
+            receiver.quit()
+            print(f"ok: {kind} got what waited")
+
+    return run
+
+
+def services(arguments, children):
+    """A scenario: slixmpp tries what the server does for a client besides chat."""
+    users = {"alice": "secret", "bob": "secret"}
+    server = servers.start(arguments.server, children, users, arguments.bin_dir)
+    child = clients.start_script("slixmpp", "slixmpp_services.py", children, server, "secret")
+    child.line(lambda text: text == "done", 90)
+    for line in child.seen:
+        print(line)
+
+
+def resumption(arguments, children):
+    """A scenario: slixmpp's connection is cut; it comes back and has lost nothing."""
+    server = servers.start(arguments.server, children, USERS, arguments.bin_dir)
+    client = login("slixmpp", children, server, "alice", ("--sm",))
+    other = login("xmppjs", children, server, "bob")
+    if not client.said("enabled"):
+        raise Failure("slixmpp has not enabled stream management")
+    exchange(client, other)
+    for round in range(3):
+        client.tell("cut")
+        client.wait_for("offline")
+        for body in BODIES:
+            other.send(client.jid, f"{round} {body}")
+        client.tell("connect")
+        client.wait_for("resumed")
+        for body in BODIES:
+            client.expect(other.jid, f"{round} {body}")
+        exchange(client, other)
+    if len(client.said("online\t")) != 1 or client.said("not resumed"):
+        raise Failure("slixmpp has begun a new session")
+    print("slixmpp: resumed three times")
+    client.quit()
+    other.quit()
+
+
 def s_client(server, port, *options):
     """What openssl s_client says of one connection."""
     return subprocess.run(
@@ -180,11 +237,14 @@ SCENARIOS = {
     # profanity breaks long lines on its screen, so only short bodies.
     "profanity_xmppjs": chat("profanity", "xmppjs", SCRAM, bodies=BODIES[:3] + BODIES[4:]),
     "plus_exporter": plus("tls-exporter"),
+    "resumption": resumption,
     "plus_end_point": plus("tls-server-end-point"),
     # What Debian's Prosody and ejabberd offer, to prove the driver: tls-unique, TLS 1.2 at most.
     "plus_unique": plus("tls-unique", "--tls-max", "1.2"),
     "slixmpp_checks": checks("slixmpp"),
     "xmppjs_checks": checks("xmppjs"),
+    "offline": offline("slixmpp", "xmppjs", "strophe", "aioxmpp"),
+    "services": services,
     "tls": tls,
     "bench": bench,
 }

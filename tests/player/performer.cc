@@ -108,7 +108,7 @@ Performer::Performer(Stage& stage, const Actor& actor)
 
 Performer::~Performer() = default;
 
-void Performer::connect(bool pauses) {
+void Performer::connect(bool pauses, std::optional<xmpp::StreamPolicy::Resumption> resumption) {
   auto jid = xmpp::Jid::parse(actor_.jid);
   if (!jid) throw std::runtime_error("not an address: " + actor_.jid);
   auto policy = std::make_shared<xmpp::StreamPolicy>();
@@ -121,6 +121,10 @@ void Performer::connect(bool pauses) {
   if (!actor_.mechanism.empty()) policy->mechanism = actor_.mechanism;
   policy->password_cache = passwords_.get();
   policy->pause_before_authentication = pauses;
+  policy->nonzas = {xmpp::ns::sm};
+  if (resumption) resumption->jid = *jid;
+  policy->resumption = std::move(resumption);
+  has_resumed_ = false;
   is_bound_ = false;
   is_ready_ = false;
   failure_.clear();
@@ -173,6 +177,12 @@ void Performer::on_event(xmpp::Event event) {
     std::string text;
     xmpp::write_stanza(text, received->parsed.stanza, xmpp::ns::client);
     inbox_.push_back({Notice::Kind::stanza, std::move(text)});
+  } else if (auto* nonza = std::get_if<xmpp::NonzaReceived>(&event)) {
+    inbox_.push_back({Notice::Kind::stanza, std::string(nonza->document.root().raw())});
+  } else if (auto* resumed = std::get_if<xmpp::Resumed>(&event)) {
+    has_resumed_ = true;
+    inbox_.push_back(
+        {Notice::Kind::stanza, "<resumed h='" + std::to_string(resumed->handled) + "'/>"});
   } else if (auto* bound = std::get_if<xmpp::Bound>(&event)) {
     jid_ = bound->jid;
     is_bound_ = true;

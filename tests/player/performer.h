@@ -53,7 +53,7 @@ class Performer final : public xmpp::LinkObserver {
   ~Performer();
 
   // `pauses`: stops before authentication.
-  void connect(bool pauses);
+  void connect(bool pauses, std::optional<xmpp::StreamPolicy::Resumption> resumption = {});
   void open_bare();
   // REQUIRES: is_waiting_for_login().
   void log_in();
@@ -63,6 +63,8 @@ class Performer final : public xmpp::LinkObserver {
 
   [[nodiscard]] const Actor& actor() const noexcept { return actor_; }
   [[nodiscard]] bool is_bound() const noexcept { return is_bound_; }
+  // Did the last connect() resume the stream that it was asked to?
+  [[nodiscard]] bool has_resumed() const noexcept { return has_resumed_; }
   [[nodiscard]] bool is_waiting_for_login() const noexcept { return is_ready_; }
   [[nodiscard]] const xmpp::Jid& jid() const noexcept { return jid_; }
   // Why login failed: a condition of SASL, bind, or the stream; empty: it did not.
@@ -85,6 +87,7 @@ class Performer final : public xmpp::LinkObserver {
   std::string failure_;
   bool is_bound_ = false;
   bool is_ready_ = false;
+  bool has_resumed_ = false;
 };
 
 }  // namespace play

@@ -73,6 +73,10 @@ void Player::perform(const Step& step) {
     case Verb::comes_online:
       come_online(step, performer);
       break;
+    case Verb::resumes:
+    case Verb::fails_to_resume:
+      resume(step, performer);
+      break;
     case Verb::opens_connection:
       performer.open_bare();
       break;
@@ -137,6 +141,26 @@ void Player::connect(const Step& step, Performer& performer) {
                    (performer.failure().empty() ? "no answer" : performer.failure()));
   }
   if (performer.is_bound()) bindings_[step.actor] = std::string(performer.jid().str());
+}
+
+void Player::resume(const Step& step, Performer& performer) {
+  const std::string text = substitute(step.text, bindings_);
+  constexpr std::string_view kWith = " with h ";
+  const auto at = text.find(kWith);
+  if (at == std::string::npos) fail(step, "ID with h N is expected");
+  performer.connect(false,
+                    xmpp::StreamPolicy::Resumption{
+                        text.substr(0, at),
+                        static_cast<std::uint32_t>(std::stoul(text.substr(at + kWith.size()))),
+                        {}});
+  (void)wait_until([&] { return performer.is_bound() || !performer.failure().empty(); });
+  const bool wanted = step.verb == Verb::resumes;
+  if (!performer.failure().empty()) {
+    // A stream error is left for the steps that follow.
+    if (wanted) fail(step, step.actor + " cannot connect: " + performer.failure());
+  } else if (!performer.is_bound() || performer.has_resumed() != wanted) {
+    fail(step, step.actor + (performer.has_resumed() ? " resumed" : " did not resume"));
+  }
 }
 
 void Player::come_online(const Step& step, Performer& performer) {

@@ -34,6 +34,7 @@ class Player {
  private:
   void perform(const Step& step);
   void connect(const Step& step, Performer& performer);
+  void resume(const Step& step, Performer& performer);
   void come_online(const Step& step, Performer& performer);
   void expect(const Step& step, Performer& performer, const std::string& pattern);
   void expect_any_order(const Step& step, Performer& performer);

@@ -94,6 +94,8 @@ constexpr Phrase kPhrases[] = {
     {"fails to connect:", Verb::fails_to_connect, Takes::text},
     {"comes online with priority", Verb::comes_online, Takes::number},
     {"comes online", Verb::comes_online, Takes::nothing},
+    {"resumes", Verb::resumes, Takes::text},
+    {"fails to resume", Verb::fails_to_resume, Takes::text},
     {"opens a connection", Verb::opens_connection, Takes::nothing},
     {"sends:", Verb::sends, Takes::markup},
     {"raw:", Verb::raw, Takes::bytes},

@@ -31,6 +31,8 @@ enum class Verb : std::uint8_t {
   logs_in,                 // goes on
   fails_to_connect,        // with the condition `text`
   comes_online,            // connects, sends presence, receives it back; `text` is the priority
+  resumes,                 // connects and resumes the stream `text`: "ID with h N"
+  fails_to_resume,         // the same, but a resource is bound instead
   opens_connection,        // nothing is negotiated
   sends,                   // the stanza `text`
   raw,                     // the bytes `text`

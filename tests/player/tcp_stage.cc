@@ -1,12 +1,15 @@
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
+#include <memory>
 #include <stdexcept>
 
 #include "core/config.h"
 #include "core/environment.h"
 #include "core/server.h"
 #include "player/stage.h"
+#include "support/postgres.h"
 #include "xmpp/net/socket.h"
 #include "xmpp/sasl/credentials.h"
 #include "xmppd/storage.h"
@@ -30,6 +33,19 @@ struct TemporaryDirectory {
   std::filesystem::path path;
 };
 
+// PLAY_STORAGE=postgresql: every stage has an empty database in the PostgreSQL of the tests.
+std::unique_ptr<xmppd::test::PostgresSchema> make_database() {
+  const char* storage = std::getenv("PLAY_STORAGE");
+  if (storage == nullptr || std::string_view(storage) != "postgresql") return nullptr;
+  return std::make_unique<xmppd::test::PostgresSchema>();
+}
+
+std::string storage_text(const xmppd::test::PostgresSchema* database) {
+  if (database == nullptr) return {};
+  return "[storage]\ndriver = \"postgresql\"\nwriters = 2\nreaders = 1\nconnection = \"" +
+         database->connection() + "\"\n";
+}
+
 std::string config_text(const StageOptions& options, Security security) {
   std::string text = "[server]\nworkers = 2\ncontrol_socket = \"control.sock\"\n[[listen]]\n";
   text += security == Security::direct ? "service = \"c2s-direct-tls\"\n" : "service = \"c2s\"\n";
@@ -48,8 +64,9 @@ class TcpStage final : public Stage {
         environment_(xmppd::make_system_environment()),
         poller_(xmpp::net::make_epoll_poller()),
         reactor_(*poller_, clock_) {
-    auto config = xmppd::parse_config(config_text(options, security), directory_.path / "play.toml",
-                                      {.data_dir = directory_.path});
+    auto config =
+        xmppd::parse_config(storage_text(database_.get()) + config_text(options, security),
+                            directory_.path / "play.toml", {.data_dir = directory_.path});
     if (!config) throw std::runtime_error(to_string(config.error().front()));
     server_ = std::make_unique<xmppd::Server>(std::move(*config), *environment_, directory_.path);
     server_->start();
@@ -77,7 +94,7 @@ class TcpStage final : public Stage {
         [](xmppd::Tx& tx, const xmppd::AccountRecord& one) { return tx.accounts().create(one); },
         record);
     if (!created || !*created) throw std::runtime_error("cannot make the account " + account.jid);
-    server_->refresh_common_hashes();
+    server_->refresh_facts(std::string(jid->domain()));
   }
   xmpp::net::Reactor& reactor() override { return reactor_; }
   xmpp::Rng& rng() override { return rng_; }
@@ -100,6 +117,7 @@ class TcpStage final : public Stage {
 
  private:
   const Security security_;
+  std::unique_ptr<xmppd::test::PostgresSchema> database_ = make_database();
   TemporaryDirectory directory_;
   std::unique_ptr<xmppd::Environment> environment_;
   xmpp::SystemClock clock_;

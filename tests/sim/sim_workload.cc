@@ -1,9 +1,11 @@
 #include "sim/sim_workload.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "core/backstop.h"
 #include "core/worker.h"
+#include "xmpp/xep/delay.h"
 #include "xmpp/xep/ping.h"
 
 namespace sim {
@@ -17,6 +19,8 @@ namespace {
 constexpr std::uint64_t kActGapMicroseconds = 4'000;
 constexpr Duration kFarewell = std::chrono::minutes(3);
 constexpr std::size_t kFailuresKept = 20;
+constexpr std::uint64_t kAuditSteps = 6'000;
+constexpr Duration kRest = std::chrono::seconds(10);
 
 std::string life_name(const SimUser& user) {
   return user.name() + "#" + std::to_string(user.life());
@@ -44,6 +48,11 @@ Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients,
     user->on_end = [this](SimUser& who) { on_end(who); };
     users_.push_back(std::move(user));
   }
+  social_ =
+      std::make_unique<Social>(users_, rng_, [this](std::string text) { fail(std::move(text)); });
+  for (std::size_t i = 0; i < accounts; ++i) {
+    social_->add_account("user" + std::to_string(i) + "@localhost");
+  }
 }
 
 Workload::~Workload() = default;
@@ -56,7 +65,29 @@ void Workload::run(std::uint64_t steps) {
           world_.now() + Duration(static_cast<Duration::rep>(1 + rng_.below(kActGapMicroseconds)));
     }
     (void)world_.step(next_act_);
+    if ((i + 1) % kAuditSteps == 0) audit();
   }
+}
+
+bool Workload::has_bound(const Jid& account) const {
+  return std::any_of(users_.begin(), users_.end(), [&](const auto& user) {
+    return user->is_bound() && user->jid().bare_equals(account);
+  });
+}
+
+void Workload::audit() {
+  transcript_.add(world_.now(), "all", "audit");
+  world_.run_for(kRest);
+  for (int round = 0; round < 2; ++round) {  // some may still be on their way out
+    for (auto& user : users_) {
+      if (has_bound(user->jid())) continue;
+      if (!user->is_connected()) go_online(*user);
+      world_.run_for(kRest);
+    }
+  }
+  social_->begin_audit();
+  world_.run_for(kRest);
+  social_->finish_audit();
 }
 
 void Workload::act() {
@@ -71,10 +102,12 @@ void Workload::act() {
     return;
   }
   const std::size_t dice = pick(100);
-  if (dice < 55) {
+  if (dice < 35) {
     say(user);
-  } else if (dice < 75) {
+  } else if (dice < 45) {
     ask(user);
+  } else if (dice < 70) {
+    social_->act(user);
   } else if (dice < 92) {
     change_presence(user);
   } else if (dice < 95) {
@@ -162,6 +195,7 @@ void Workload::change_presence(SimUser& user) {
   if (pick(4) == 0) {
     // Directed: seen by one, remembered by the server until the session ends.
     stanza.envelope().to = random_user().jid();
+    if (pick(3) == 0) stanza.envelope().to = stanza.to().bare();
   } else if (goes) {
     user.becomes_unavailable();
     std::erase_if(expected_, [life = life_of(user)](const auto& entry) {
@@ -169,11 +203,14 @@ void Workload::change_presence(SimUser& user) {
     });
   } else {
     user.becomes_available(status);
+    stanza.add_text("priority", std::to_string(static_cast<int>(pick(4))));
   }
+  social_->tell(user, stanza.type(), stanza.to(), status);
   user.send(stanza);
 }
 
 void Workload::on_stanza(SimUser& user, const Stanza& stanza) {
+  if (social_->on_stanza(user, stanza)) return;
   if (stanza.is_message() && stanza.type() == StanzaType::chat) {
     on_message(user, stanza);
   } else if (stanza.is_iq() && !stanza.is_request()) {
@@ -201,7 +238,11 @@ void Workload::on_message(SimUser& user, const Stanza& stanza) {
     fail(life_name(user) + " got a message that nobody sent: " + body);
     return;
   }
-  auto& last = last_seen_[{life_name(user), body.substr(0, space)}];
+  // What was sent to the account, and may have been stored, has an order of its own: it can be
+  // overtaken by what was sent to a session that was not yet available.
+  const bool is_of_account = stanza.to() != user.jid() || stanza.has<xmpp::xep::Delay>();
+  auto& last = last_seen_[{life_name(user) + (is_of_account ? " account" : " session"),
+                           body.substr(0, space)}];
   if (number <= last) {
     fail(life_name(user) + " got message " + std::to_string(number) + " of " +
          body.substr(0, space) + (number == last ? " twice" : " after " + std::to_string(last)));
@@ -214,6 +255,7 @@ void Workload::on_message(SimUser& user, const Stanza& stanza) {
 // order has been heard to the end, but its bytes may have been under way when the clock of another
 // fault struck; the order checker still covers them.)
 void Workload::on_end(SimUser& user) {
+  social_->on_end(user);
   const Life life = life_of(user);
   std::erase_if(expected_, [&](const auto& entry) {
     return entry.second.receiver == life || entry.second.peer == life;

@@ -2,7 +2,8 @@
 //
 // Checkers: messages of one sender reach a session in the order sent, once; nothing between two
 // clients that stay connected is lost; every request to the server gets exactly one answer; when
-// all have gone, no session, connection, account, mail or storage operation is left.
+// all have gone, no session, connection, account, mail or storage operation is left. And what
+// Social checks of rosters and presence.
 //
 // Thread-safety: one thread.
 #pragma once
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/sim_social.h"
 #include "sim/sim_user.h"
 #include "sim/sim_world.h"
 
@@ -49,6 +51,9 @@ class Workload {
   void say(SimUser& user);
   void ask(SimUser& user);
   void change_presence(SimUser& user);
+  // Lets everything come to rest and compares what the clients see with the model.
+  void audit();
+  [[nodiscard]] bool has_bound(const xmpp::Jid& account) const;
   void on_stanza(SimUser& user, const xmpp::Stanza& stanza);
   void on_message(SimUser& user, const xmpp::Stanza& stanza);
   void on_end(SimUser& user);
@@ -65,6 +70,7 @@ class Workload {
   xmpp::SeededRng rng_;
   Transcript& transcript_;
   std::vector<std::unique_ptr<SimUser>> users_;
+  std::unique_ptr<Social> social_;
   std::map<std::string, Expected> expected_;  // by "receiver's name: id"
   std::set<std::string> asked_;               // requests not yet answered, by the same key
   // The last number that a life of a receiver saw from a life of a sender.

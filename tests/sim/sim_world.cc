@@ -56,7 +56,10 @@ xmppd::Config make_config(const WorldOptions& options) {
   parsed->server.workers = options.workers;
   parsed->storage.path = ":memory:";
   for (auto& [name, profile] : parsed->profiles) {
-    profile.auth.scram_iterations = xmpp::sasl::kMinIterations;
+    auto& iterations = profile.auth.scram_iterations;
+    if (iterations == xmppd::ProfileConfig().auth.scram_iterations) {
+      iterations = xmpp::sasl::kMinIterations;
+    }
   }
   return std::move(*parsed);
 }
@@ -108,7 +111,7 @@ void SimWorld::add_account(const std::string& jid, std::string_view password) {
       },
       account);
   if (!created || !*created) throw std::runtime_error("cannot make the account " + jid);
-  server_->refresh_common_hashes();
+  server_->refresh_facts(std::string(parsed->domain()));
 }
 
 xmpp::net::Reactor& SimWorld::make_reactor() {
@@ -120,7 +123,10 @@ xmpp::net::Reactor& SimWorld::make_reactor() {
 std::unique_ptr<SimChannel> SimWorld::connect(const LinkQuality& quality, std::string address) {
   auto ends = net_.connect(std::move(address), quality);
   auto& worker = server_->worker(static_cast<std::size_t>(rng_.below(server_->worker_count())));
-  server_->admit(worker, std::move(ends.server), entrance_);
+  // Within a turn, as an accept is: before it the worker does not know what time it is.
+  worker.call([this, &worker, accepted = std::move(ends.server)]() mutable {
+    server_->admit(worker, std::move(accepted), entrance_);
+  });
   return std::move(ends.client);
 }
 

@@ -35,7 +35,7 @@ struct Outside {
   std::array<std::string_view, 6> from;  // prefixes of the including path; empty ones count not
   std::string_view advice;
 };
-constexpr std::array<Outside, 12> kOutside = {{
+constexpr std::array<Outside, 13> kOutside = {{
     {"CLI/",
      {"xmppd/main.cc", "xmppctl/main.cc", "xmppbench/main.cc"},
      "CLI11 belongs into main.cc only; pass plain values on"},
@@ -62,6 +62,7 @@ constexpr std::array<Outside, 12> kOutside = {{
     {"toml++/", {"xmppd/core/config"}, "the TOML parser is for core/config* only"},
     {"SQLiteCpp/", {"xmppd/storage/"}, "database drivers are for storage/ only"},
     {"sqlite3.h", {"xmppd/storage/"}, "database drivers are for storage/ only"},
+    {"libpq-fe.h", {"xmppd/storage/"}, "database drivers are for storage/ only"},
     {"sys/epoll.h", {"libxmpp/src/net/"}, "only net/ waits for descriptors"},
     {"sys/socket.h",
      {"libxmpp/src/net/", "xmppd/core/control", "xmppctl/"},
@@ -163,8 +164,9 @@ std::optional<std::string> refuse_in_server(std::string_view path, std::string_v
   if (target.starts_with("modules/") || target.find("/modules/") != std::string_view::npos) {
     return "core/ knows no module; let the module register what it does";
   }
-  if (target.starts_with("storage/") && target != "storage/storage.h") {
-    return "only storage/storage.h is for the core";
+  if (target.starts_with("storage/") && target != "storage/storage.h" &&
+      target != "storage/connection_string.h") {
+    return "only storage/storage.h and connection_string.h are for the core";
   }
   return std::nullopt;
 }

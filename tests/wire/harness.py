@@ -11,6 +11,7 @@ missing or out of order. So each test of bad input shows as well that it harms n
 
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import threading
@@ -79,7 +80,7 @@ class Server:
 
 
 def write_config(directory, address, *, server="", limits="", listen="", profile="", hosts=None,
-                 modules="", level="info"):
+                 modules="", level="info", storage="", register=""):
     """The configuration of a wire test's server; everything on one loopback address, port 0."""
     hosts = {"localhost": ""} if hosts is None else hosts
     hosts = "\n".join(f'[host."{name}"]\n{lines}' for name, lines in hosts.items())
@@ -104,6 +105,8 @@ control_socket = "{directory}/control.sock"
 {server}
 [log]
 level = "{level}"
+[storage]
+{storage}
 [limits]
 {limits}
 {listen.replace("ADDRESS", address)}
@@ -111,12 +114,37 @@ level = "{level}"
 {modules}
 [profile.default.module.register]
 allow = "loopback"
+{register}
 [profile.default.auth]
 scram_iterations = 4096
 {profile}
 {hosts}
 """)
     return path
+
+
+class Postgres:
+    """A PostgreSQL of its own, on a Unix socket in a directory with a short name."""
+
+    SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "postgres")
+
+    def __init__(self):
+        self.directory = tempfile.mkdtemp(prefix="xmppd-pg-", dir="/tmp")
+        self.connection = self.run("start").strip()
+        self.lines = f'driver = "postgresql"\nconnection = "{self.connection}"\n'
+
+    def run(self, command):
+        """start, halt, resume, freeze, thaw, stop"""
+        return subprocess.run([self.SCRIPT, command, self.directory], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout
+
+    def query(self, text):
+        """The answer of psql."""
+        return subprocess.run(["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", self.connection],
+                              input=text, check=True, text=True, stdout=subprocess.PIPE).stdout
+
+    def stop(self):
+        self.run("stop")
 
 
 class Control:
@@ -214,6 +242,7 @@ class WireTest(unittest.TestCase):
     modules = ""
     hosts = None
     level = "info"
+    storage = ""
     control_domain = "localhost"
     users = {"alice": "alice's secret", "bob": "bob's secret"}
 
@@ -224,7 +253,8 @@ class WireTest(unittest.TestCase):
         cls.prepare()
         config = write_config(cls.directory, processes.loopback(), server=cls.server_lines,
                               limits=cls.limits, listen=cls.listen, profile=cls.profile,
-                              hosts=cls.hosts, modules=cls.modules, level=cls.level)
+                              hosts=cls.hosts, modules=cls.modules, level=cls.level,
+                              storage=cls.storage)
         cls.server = Server(cls.directory, config)
         cls.addClassCleanup(cls._temporary.cleanup)
         cls.addClassCleanup(cls.server.stop)

@@ -1,5 +1,7 @@
 """Binding, addresses and stanzas of a session: what is refused, and with which condition."""
 
+import base64
+import hashlib
 import time
 
 import wire
@@ -234,6 +236,26 @@ add_tests(Forgery, forged_from, [
     ("from_of_the_server", "localhost"),
     ("from_of_another_domain", "alice@elsewhere.example/pc"),
 ])
+
+
+class Capabilities(WireTest):
+    def test_stream_feature_is_the_hash_of_disco_info(self):
+        """XEP-0115 5.1, calculated here once more."""
+        with self.session() as client:
+            caps = client.features.find("{http://jabber.org/protocol/caps}c")
+            self.assertEqual(caps.get("hash"), "sha-1")
+            self.assertIsNotNone(client.features.find("{urn:xmpp:csi:0}csi"))
+            ns = "http://jabber.org/protocol/disco#info"
+            node = f"{caps.get('node')}#{caps.get('ver')}"
+            client.send(f"<iq type='get' id='d' to='localhost'><query xmlns='{ns}' node='{node}'/>"
+                        "</iq>")
+            query = client.element()[0]
+        self.assertEqual(query.get("node"), node)
+        identities = sorted(f"{one.get('category')}/{one.get('type')}//{one.get('name', '')}<"
+                            for one in query.findall(f"{{{ns}}}identity"))
+        features = sorted(f"{one.get('var')}<" for one in query.findall(f"{{{ns}}}feature"))
+        text = "".join(identities + features).encode()
+        self.assertEqual(caps.get("ver"), base64.b64encode(hashlib.sha1(text).digest()).decode())
 
 
 class Stanzas(WireTest):

@@ -266,7 +266,7 @@ class Order(WireTest):
     def test_unknown_elements(self):
         for element in ("<hello xmlns='urn:x'/>", "<hello/>", "<stream:hello/>",
                         f"<success xmlns='{SASL}'/>",
-                        "<enable xmlns='urn:xmpp:sm:3'/>"):
+                        "<again xmlns='urn:xmpp:sm:3'/>"):
             for stage, client in self.stages():
                 with self.subTest(element, stage=stage), client:
                     if stage == "clear":

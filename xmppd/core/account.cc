@@ -27,6 +27,10 @@ xmpp::Task<void> Account::run(xmpp::Task<void> task) {
   host_.worker_.drop_later(jid_);
 }
 
+Ticket Account::hold(const xmpp::Stanza& stanza) {
+  return host_.worker_.tickets().hold(stanza);
+}
+
 void Account::send(xmpp::Stanza stanza) {
   if (!stanza.from()) stanza.envelope().from = jid_;
   host_.worker_.router().send_from(*this, nullptr, std::move(stanza));

@@ -12,6 +12,7 @@
 
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "xmpp/base/time.h"
 #include "xmpp/core/jid.h"
@@ -40,6 +41,21 @@ class AccountTable {
   void clear() noexcept {
     accounts_.clear();
     cached_ = 0;
+  }
+  // Drops accounts, whatever they wait for: their host has gone. REQUIRES: they have no sessions.
+  template <typename F>
+  void erase_if(F&& is_wanted) {
+    // Out of the table first: an account's destructor may look at the table.
+    std::vector<std::unique_ptr<Account>> dying;
+    for (auto at = accounts_.begin(); at != accounts_.end();) {
+      if (is_wanted(*at->second)) {
+        if (idle_.is_linked(*at->second)) --cached_;
+        dying.push_back(std::move(at->second));
+        at = accounts_.erase(at);
+      } else {
+        ++at;
+      }
+    }
   }
 
   // Remembers for a short time that an account does not exist.

@@ -36,21 +36,22 @@ bool has_place(const Activation& activation, const Jid& sender) {
 
 void Activator::hold(Stanza stanza, Host& host) {
   if (worker_.accounts().is_known_absent(stanza.to(), worker_.reactor().now())) {
-    // RFC 6121 8.5.1: no such user.
-    refuse({std::move(stanza), false}, StanzaCondition::service_unavailable);
+    worker_.router().answer_for_nobody(stanza);
     return;
   }
   Account& account = worker_.accounts().get_or_make(stanza.to(), host);
   if (account.activation_ && !has_place(*account.activation_, stanza.from())) {
-    refuse({std::move(stanza), false}, StanzaCondition::resource_constraint);
+    refuse({std::move(stanza), false, {}}, StanzaCondition::resource_constraint);
     return;
   }
-  begin(account).waiting.push_back({std::move(stanza), false});
+  Ticket ticket = worker_.tickets().hold(stanza);
+  begin(account).waiting.push_back({std::move(stanza), false, std::move(ticket)});
 }
 
 void Activator::hold_sent(Session& session, Stanza stanza) {
   // Bounded by what its link reads in a turn: it is not read on meanwhile.
-  begin(session.account()).waiting.push_back({std::move(stanza), true});
+  Ticket ticket = worker_.tickets().hold(stanza);
+  begin(session.account()).waiting.push_back({std::move(stanza), true, std::move(ticket)});
 }
 
 xmpp::Completion<ActivationOutcome> Activator::activate(const Jid& jid, Host& host) {
@@ -151,7 +152,7 @@ void Activator::on_read(const Jid& jid, std::uint64_t id, StorageResult<Loaded> 
     for (auto& [loader, value] : outcome->states) {
       // The module may have gone meanwhile.
       if (std::find(wanted.begin(), wanted.end(), loader) == wanted.end()) continue;
-      account->slots_.put(loader.slot, std::move(value));
+      account->slots_.put(*loader.slot, std::move(value));
     }
     account->loaded_epoch_ = outcome->epoch;
   } else {
@@ -176,7 +177,9 @@ void Activator::finish(Account& account, bool exists) {
   const Jid jid = account.jid_;
   auto waiting = std::exchange(account.activation_->waiting, {});
   for (auto& one : waiting) {
-    if (!exists) {
+    if (!exists && !one.is_sent) {
+      worker_.router().answer_for_nobody(one.stanza);
+    } else if (!exists) {
       refuse(one, StanzaCondition::service_unavailable);
     } else if (!one.is_sent) {
       worker_.router().deliver_here(std::move(one.stanza), account.host_);

@@ -21,6 +21,7 @@
 #include "xmpp/core/stanza.h"
 #include "xmppd/slot.h"
 #include "xmppd/storage.h"
+#include "xmppd/ticket.h"
 
 namespace xmppd {
 
@@ -38,8 +39,8 @@ inline constexpr xmpp::Duration kActivationRetry = std::chrono::milliseconds(250
 
 // How a module's state of an account is read.
 struct AccountLoader {
-  std::uint32_t slot;
-  std::uint64_t epoch;  // when it was declared
+  const SlotEntry* slot;  // of the worker; storage threads only carry it
+  std::uint64_t epoch;    // when it was declared
   StorageResult<SlotValue> (*load)(Tx& tx, const xmpp::Jid& account);
   friend bool operator==(const AccountLoader&, const AccountLoader&) = default;
 };
@@ -55,7 +56,8 @@ enum class ActivationOutcome : std::uint8_t {
 struct Activation {
   struct Waiting {
     xmpp::Stanza stanza;
-    bool is_sent;  // by one of the account's sessions; else addressed to the account
+    bool is_sent;   // by one of the account's sessions; else addressed to the account
+    Ticket ticket;  // whether it is stored will be known only then
   };
   std::uint64_t id = 0;
   std::vector<Waiting> waiting;

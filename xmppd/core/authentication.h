@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "core/config.h"
+#include "xmpp/base/random.h"
 #include "xmpp/base/task.h"
 #include "xmpp/net/offload.h"
 #include "xmpp/net/reactor.h"
@@ -20,6 +21,8 @@
 #include "xmppd/storage.h"
 
 namespace xmppd {
+
+class Server;
 
 // Fills mechanisms and binding types of an offer by the policy of the profile.
 void offer_mechanisms(xmpp::StreamOffer& offer, const AuthConfig& auth,
@@ -39,5 +42,12 @@ void offer_mechanisms(xmpp::StreamOffer& offer, const AuthConfig& auth,
                                                                       xmpp::net::Reactor& reactor,
                                                                       xmpp::sasl::ScramKeys keys,
                                                                       xmpp::Secret password);
+
+// The password of `account` was seen and fits `verified`: if its keys have another iteration count
+// than wanted, or lack a hash, they are made anew and stored, unless the password changes
+// meanwhile. Nobody waits for that; if it fails, the next login tries again.
+void upgrade_keys(Server& server, xmpp::net::Reactor& reactor, xmpp::Rng& rng,
+                  const AccountRecord& account, const xmpp::sasl::ScramKeys& verified,
+                  std::uint32_t iterations, xmpp::Secret password);
 
 }  // namespace xmppd

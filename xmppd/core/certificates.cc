@@ -13,15 +13,6 @@ namespace {
 
 const xmpp::log::Context kLog{.component = "tls"};
 
-bool serves_only_loopback(const Config& config) {
-  for (const auto& listen : config.listen) {
-    for (const auto& address : listen.address) {
-      if (!address.is_loopback()) return false;
-    }
-  }
-  return true;
-}
-
 void write_file(const std::filesystem::path& path, const std::string& text, mode_t mode) {
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
   if (fd < 0) throw std::runtime_error("cannot write " + path.string() + ": check data_dir");
@@ -34,7 +25,13 @@ void write_file(const std::filesystem::path& path, const std::string& text, mode
 
 }  // namespace
 
-Certificates::Certificates(const Config& config) {
+const xmpp::TlsCertificate* Certificates::find(const Files& files) const noexcept {
+  const auto found = loaded_at_.find(files);
+  return found == loaded_at_.end() ? nullptr : &all_[found->second];
+}
+
+Certificates::Certificates(const Config& config, const Certificates* known) {
+  std::vector<std::string> fingerprints;  // as all_
   for (const HostConfig& host : config.hosts) {
     auto certificate = host.certificate;
     auto key = host.key;
@@ -43,7 +40,7 @@ Certificates::Certificates(const Config& config) {
       certificate = config.server.data_dir / (host.name + ".crt");
       key = config.server.data_dir / (host.name + ".key");
       if (!std::filesystem::exists(certificate) || !std::filesystem::exists(key)) {
-        if (!serves_only_loopback(config)) {
+        if (!config.serves_only_loopback()) {
           throw std::runtime_error("host \"" + host.name +
                                    "\" has no certificate: set certificate and key under [host.\"" +
                                    host.name + "\"] (a self-signed one is made only for loopback)");
@@ -55,13 +52,21 @@ Certificates::Certificates(const Config& config) {
         xmpp::log::info(kLog, "made a self-signed certificate", {xmpp::log::kv("host", host.name)});
       }
     }
-    auto loaded = xmpp::load_tls_certificate(certificate.string(), key.string(),
-                                             {xmpp::net::to_a_labels(host.name)});
+    // Many hosts may share one file (a wildcard, a list of names): it is read and parsed once.
+    const auto [place, is_new] = loaded_at_.try_emplace({certificate, key}, all_.size());
+    if (!is_new) {
+      all_[place->second].hosts.push_back(xmpp::net::to_a_labels(host.name));
+      shown_.push_back({host.name, certificate, fingerprints[place->second], is_self_signed});
+      continue;
+    }
+    auto loaded = xmpp::load_tls_certificate(
+        certificate.string(), key.string(), {xmpp::net::to_a_labels(host.name)},
+        known == nullptr ? nullptr : known->find({certificate, key}));
     if (!loaded) {
       throw std::runtime_error("host \"" + host.name + "\": " + loaded.error().text);
     }
-    shown_.push_back({host.name, certificate,
-                      xmpp::certificate_fingerprint(loaded->certificate_pem), is_self_signed});
+    fingerprints.push_back(xmpp::certificate_fingerprint(*loaded));
+    shown_.push_back({host.name, certificate, fingerprints.back(), is_self_signed});
     all_.push_back(std::move(*loaded));
   }
 }

@@ -33,7 +33,8 @@ struct CommandContext {
   Server& server;
   xmpp::net::Reactor& reactor;  // of the control thread
   xmpp::Rng& rng;
-  std::size_t unanswered = 0;  // questions that a worker still holds
+  std::size_t unanswered = 0;     // questions that a worker still holds
+  bool is_reconfiguring = false;  // a command changes what is served: one at a time
 };
 
 struct Command {
@@ -43,7 +44,10 @@ struct Command {
 
 [[nodiscard]] std::span<const Command> user_commands() noexcept;
 [[nodiscard]] std::span<const Command> session_commands() noexcept;
-[[nodiscard]] std::span<const Command> server_commands() noexcept;  // host, module, status, stop
+[[nodiscard]] std::span<const Command> host_commands() noexcept;  // host, config
+[[nodiscard]] std::span<const Command> module_commands() noexcept;
+[[nodiscard]] std::span<const Command> database_commands() noexcept;
+[[nodiscard]] std::span<const Command> server_commands() noexcept;  // status, stop
 
 // nullptr: no such command.
 [[nodiscard]] const Command* find_command(std::string_view full_name) noexcept;

@@ -22,6 +22,7 @@ struct SessionRow {
   std::int64_t connected_s = 0;
   std::int64_t priority = 0;
   bool is_available = false;
+  bool is_detached = false;
   std::size_t worker = 0;
 };
 
@@ -43,6 +44,7 @@ struct CollectSessions {
                         .connected_s = age.count(),
                         .priority = session->priority(),
                         .is_available = session->is_available(),
+                        .is_detached = session->is_detached(),
                         .worker = worker.index()});
       }
     });
@@ -82,6 +84,7 @@ ResultTask list_sessions(CommandContext& context, CommandArguments arguments) {
                           {"sasl", text_or_null(row.mechanism)},
                           {"connected_s", row.connected_s},
                           {"available", row.is_available},
+                          {"detached", row.is_detached},
                           {"priority", row.priority},
                           {"worker", CommandValue::count(row.worker)}});
   }

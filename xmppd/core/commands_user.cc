@@ -52,9 +52,9 @@ xmpp::Task<xmpp::Result<Keys, CommandError>> derive_keys(CommandContext& context
 }
 
 // What SCRAM may be offered has changed. On an offload thread, since it waits for the storage.
-xmpp::Task<void> refresh_hashes(CommandContext& context) {
-  auto refresh = [&server = context.server] {
-    server.refresh_common_hashes();
+xmpp::Task<void> refresh_hashes(CommandContext& context, xmpp::Jid jid) {
+  auto refresh = [&server = context.server, host = std::string(jid.domain())] {
+    server.refresh_facts(host);
     return true;
   };
   auto refreshing = context.server.offload().run(context.reactor, std::move(refresh));
@@ -116,17 +116,18 @@ ResultTask change_password(CommandContext& context, CommandArguments arguments) 
   auto changed = co_await changing;
   if (!changed) co_return xmpp::Err(storage_failed(changed.error()));
   if (!*changed) co_return xmpp::Err(no_account(jid));
-  auto refreshing = refresh_hashes(context);
+  auto refreshing = refresh_hashes(context, jid);
   co_await std::move(refreshing);
   co_return done(jid, "has a new password");
 }
 
 struct EndAccount {
   xmpp::Jid jid;
+  RosterRecord roster;
   bool operator()(Worker& worker) const {
     // In-band registration has not-authorized for this, too, and Prosody sends the same.
     // It also keeps clients from trying again for ever with a password that cannot work.
-    worker.end_links_of(jid, {xmpp::StreamCondition::not_authorized, "Account deleted"});
+    worker.end_account(jid, roster, {xmpp::StreamCondition::not_authorized, "Account deleted"});
     return true;
   }
 };
@@ -136,16 +137,16 @@ ResultTask delete_user(CommandContext& context, CommandArguments arguments) {
   if (find_host(context.server, jid.domain()) == nullptr) {
     co_return xmpp::Err(unknown_host(context.server, jid.domain()));
   }
-  auto remove = [](Tx& tx, const xmpp::Jid& who) { return tx.accounts().remove(who); };
+  auto remove = [](Tx& tx, const xmpp::Jid& who) { return remove_account(tx, who); };
   auto removing = context.server.storage().write(context.reactor, jid, remove, jid);
   auto removed = co_await removing;
   if (!removed) co_return xmpp::Err(storage_failed(removed.error()));
   if (!*removed) co_return xmpp::Err(no_account(jid));
   std::vector<std::size_t> owner = {owner_of(jid, context.server.worker_count())};
-  EndAccount question{jid};
+  EndAccount question{jid, std::move(**removed)};
   auto asked = ask_workers<bool>(context, std::move(owner), question);
   auto answered = co_await std::move(asked);
-  auto refreshing = refresh_hashes(context);
+  auto refreshing = refresh_hashes(context, jid);
   co_await std::move(refreshing);
   if (!answered) co_return xmpp::Err(workers_silent());
   co_return done(jid, "deleted");

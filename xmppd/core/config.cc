@@ -109,19 +109,10 @@ class Loader {
     config_.listen = {std::move(starttls), std::move(direct)};
   }
 
-  [[nodiscard]] bool is_loopback_only() const {
-    for (const ListenConfig& listen : config_.listen) {
-      for (const ListenAddress& address : listen.address) {
-        if (!address.is_loopback()) return false;
-      }
-    }
-    return true;
-  }
-
   void check_hosts() {
     std::vector<std::string> names;
     for (const auto& [name, profile] : config_.profiles) names.push_back(name);
-    const bool needs_certificate = !is_loopback_only();
+    const bool needs_certificate = !config_.serves_only_loopback();
     for (const HostConfig& host : config_.hosts) {
       const std::string key = "host." + quote_key(host.name);
       if (!config_.profiles.contains(host.profile)) {
@@ -181,6 +172,15 @@ bool ListenAddress::is_loopback() const noexcept {
   return inet_pton(AF_INET, ip.c_str(), &v4) == 1 && ntohl(v4.s_addr) >> 24 == 127;
 }
 
+bool Config::serves_only_loopback() const noexcept {
+  for (const ListenConfig& one : listen) {
+    for (const ListenAddress& address : one.address) {
+      if (!address.is_loopback()) return false;
+    }
+  }
+  return true;
+}
+
 ConfigResult load_config(const fs::path& file, const ConfigOverrides& overrides) {
   std::string why;
   const auto text = read_text(file, why);
@@ -189,6 +189,10 @@ ConfigResult load_config(const fs::path& file, const ConfigOverrides& overrides)
   if (config && config->hosts.empty()) {
     return xmpp::Err(std::vector<ConfigError>{
         {{file.string(), 0, 0}, "host", "expected at least one domain: [host.\"example.org\"]"}});
+  }
+  if (config) {
+    config->file = file;
+    config->overrides = overrides;
   }
   return config;
 }
@@ -272,6 +276,11 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
     }
   }
   return nearest;
+}
+
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& known) {
+  const auto nearest = nearest_name(name, known);
+  return nearest.empty() ? std::string() : "; did you mean " + nearest + "?";
 }
 
 }  // namespace xmppd

@@ -21,6 +21,7 @@
 #include "core/limits.h"
 #include "xmpp/base/log.h"
 #include "xmpp/base/result.h"
+#include "xmpp/base/secret.h"
 #include "xmpp/base/time.h"
 #include "xmpp/core/jid.h"
 #include "xmppd/export.h"
@@ -53,6 +54,7 @@ struct ServerConfig {
   std::filesystem::path data_dir = "/var/lib/xmppd";
   std::filesystem::path control_socket = "/run/xmppd/control.sock";
   xmpp::Duration drain_timeout = std::chrono::seconds(10);
+  std::vector<std::filesystem::path> module_path;  // searched before the server's own modules
 };
 
 enum class LogFormat : std::uint8_t { text, json };
@@ -63,9 +65,13 @@ struct LogConfig {
 };
 
 struct StorageConfig {
-  std::string driver = "sqlite";
-  std::filesystem::path path;  // resolved; data_dir/xmppd.db
+  std::string driver = "sqlite";  // or "postgresql"
+  std::filesystem::path path;     // sqlite: resolved; data_dir/xmppd.db
+  xmpp::Secret connection;        // postgresql
+  unsigned writers = 4;           // postgresql
+  unsigned readers = 2;
   bool is_synchronous_full = true;
+  xmpp::Duration timeout = std::chrono::seconds(5);
 };
 
 enum class Service : std::uint8_t { c2s, c2s_direct_tls };
@@ -125,7 +131,13 @@ struct HostConfig {
   std::filesystem::path certificate;  // empty: self-signed, made in data_dir
   std::filesystem::path key;          // set with certificate
   std::vector<xmpp::Jid> admins;      // bare
+  bool is_stored = false;             // from the database, not from the file
   ConfigPosition at;
+};
+
+// What the command line says over the file.
+struct ConfigOverrides {
+  std::optional<std::filesystem::path> data_dir;
 };
 
 struct Config {
@@ -136,11 +148,10 @@ struct Config {
   std::vector<ListenConfig> listen;
   std::map<std::string, ProfileConfig> profiles;  // "default" is always there
   std::vector<HostConfig> hosts;
-};
-
-// What the command line says over the file.
-struct ConfigOverrides {
-  std::optional<std::filesystem::path> data_dir;
+  std::filesystem::path file;  // where it came from; empty: --dev
+  ConfigOverrides overrides;
+  // Is every listener bound to loopback? Only then self-signed certificates are made.
+  [[nodiscard]] bool serves_only_loopback() const noexcept;
 };
 
 using ConfigResult = xmpp::Result<Config, std::vector<ConfigError>>;
@@ -160,5 +171,8 @@ using ConfigResult = xmpp::Result<Config, std::vector<ConfigError>>;
 // The known name that differs least from `name`; empty only if none is known.
 [[nodiscard]] std::string nearest_name(std::string_view name,
                                        const std::vector<std::string>& known);
+// "; did you mean NAME?" for the end of a message, or nothing if no name is known.
+[[nodiscard]] XMPPD_API std::string did_you_mean(std::string_view name,
+                                                 const std::vector<std::string>& known);
 
 }  // namespace xmppd

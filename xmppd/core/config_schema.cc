@@ -6,6 +6,7 @@
 #include <charconv>
 
 #include "core/config_reader.h"
+#include "storage/connection_string.h"
 #include "xmpp/sasl/credentials.h"
 
 namespace xmppd::config_detail {
@@ -24,7 +25,8 @@ constexpr std::array<std::pair<std::string_view, LogFormat>, 2> kFormats = {
     {{"text", LogFormat::text}, {"json", LogFormat::json}}};
 constexpr std::array<std::pair<std::string_view, bool>, 2> kSynchronous = {
     {{"full", true}, {"normal", false}}};
-constexpr std::array<std::pair<std::string_view, int>, 1> kDrivers = {{{"sqlite", 0}}};
+constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kDrivers = {
+    {{"sqlite", "sqlite"}, {"postgresql", "postgresql"}}};
 constexpr std::array<std::pair<std::string_view, Service>, 2> kServices = {
     {{"c2s", Service::c2s}, {"c2s-direct-tls", Service::c2s_direct_tls}}};
 constexpr std::array<std::pair<std::string_view, TlsMode>, 3> kTlsModes = {
@@ -43,6 +45,12 @@ void read_server(Reading& reading, const toml::table& table, ServerConfig& serve
   reader.read_path("data_dir", server.data_dir);
   reader.read_path("control_socket", server.control_socket);
   reader.read_duration("drain_timeout", server.drain_timeout, seconds(0), seconds(3'600));
+  if (const auto items = reader.read_strings("module_path")) {
+    for (const ListItem& item : *items) {
+      if (item.text.empty()) reading.fail(item.at, item.key, "expected a directory, found \"\"");
+      server.module_path.push_back((reading.directory / item.text).lexically_normal());
+    }
+  }
   reader.finish();
 }
 
@@ -54,16 +62,51 @@ void read_log(Reading& reading, const toml::table& table, LogConfig& log) {
   reader.finish();
 }
 
+// The text itself is never shown: it may hold a password.
+void read_connection(TableReader& reader, xmpp::Secret& connection) {
+  if (!reader.has("connection")) {
+    reader.fail("connection",
+                "missing: with driver = \"postgresql\" it says which database, such as "
+                "\"host=/run/postgresql dbname=xmppd\"");
+    return;
+  }
+  std::string text = "\n";
+  reader.read("connection", text);
+  if (text == "\n") return;  // no string, which was said
+  connection = xmpp::Secret(std::move(text));
+  if (connection.empty() || !sql::describe_connection(connection)) {
+    reader.fail("connection",
+                "expected a connection string of PostgreSQL, such as "
+                "\"host=/run/postgresql dbname=xmppd\"");
+  }
+}
+
 void read_storage(Reading& reading, const toml::table& table, StorageConfig& storage) {
   TableReader reader(reading, table, "storage");
-  int driver = 0;
+  std::string_view driver = "sqlite";
   reader.read_choice("driver", driver, choices(kDrivers));
-  // Against data_dir, which is not known yet.
-  std::string path = storage.path.string();
-  reader.read("path", path);
-  if (path.empty() && reader.has("path")) reader.fail("path", "expected a path, found \"\"");
-  storage.path = path;
+  storage.driver = driver;
+  const bool is_sqlite = driver == "sqlite";
+  for (const std::string_view name : {"path", "connection", "writers"}) {
+    const bool is_of_sqlite = name == "path";
+    if (!reader.has(name) || is_of_sqlite == is_sqlite) continue;
+    reader.ignore(name);
+    reader.fail(name, is_of_sqlite ? "only driver = \"sqlite\" has it"
+                                   : "only driver = \"postgresql\" has it");
+  }
+  if (is_sqlite) {
+    // Against data_dir, which is not known yet.
+    std::string path = storage.path.string();
+    reader.read("path", path);
+    if (path.empty() && reader.has("path")) reader.fail("path", "expected a path, found \"\"");
+    storage.path = path;
+  } else {
+    read_connection(reader, storage.connection);
+    reader.read_integer("writers", storage.writers, 1, 64);
+  }
+  reader.read_integer("readers", storage.readers, 1, 64);
   reader.read_choice("synchronous", storage.is_synchronous_full, choices(kSynchronous));
+  reader.read_duration("timeout", storage.timeout, seconds(1), seconds(60));
   reader.finish();
 }
 

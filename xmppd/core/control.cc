@@ -402,6 +402,10 @@ Control::~Control() {
   ::close(state_->fd);
 }
 
+void Control::call(std::function<void()> function) {
+  state_->loop.reactor().call(std::move(function));
+}
+
 void Control::start() {
   state_->thread = std::thread([state = state_.get()] {
     ::pthread_setname_np(::pthread_self(), "control");

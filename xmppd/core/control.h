@@ -5,9 +5,11 @@
 // builds its command line from it. Permissions: the socket's mode and SO_PEERCRED (root and the
 // server's own user).
 //
-// Runs on a thread and reactor of its own. Thread-safety: start() and the destructor by main.
+// Runs on a thread and reactor of its own. Thread-safety: start() and the destructor by main,
+// call() any thread.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 namespace xmppd {
@@ -22,6 +24,8 @@ class Control {
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
   void start();
+  // Runs `function` on the control thread. Any thread.
+  void call(std::function<void()> function);
 
  private:
   struct State;

@@ -131,10 +131,8 @@ const ArgumentInfo* find_argument(const CommandInfo& command, std::string_view n
 CommandError unknown_argument(const CommandInfo& command, const std::string& name) {
   std::vector<std::string> known;
   for (const auto& info : command.arguments) known.emplace_back(info.name);
-  const auto nearest = nearest_name(name, known);
   return {"bad-argument",
-          command.full_name() + " has no such argument" +
-              (nearest.empty() ? std::string() : "; did you mean " + nearest + "?")};
+          command.full_name() + " has no such argument" + did_you_mean(name, known)};
 }
 
 void append_text(std::string& out, std::string_view text) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <tuple>
 #include <type_traits>
+#include <utility>
 
 #include "core/backstop.h"
 #include "xmpp/base/assert.h"
@@ -30,10 +31,17 @@ constexpr Verdict (*kAfterException[])(void*) = {
 
 }  // namespace
 
+HookTable::HookTable() {
+  for (auto& chain : chains_) chain = std::make_unique<Chain>();
+}
+
+HookTable::~HookTable() {
+  end_of_dispatches();
+}
+
 std::uint64_t HookTable::add(HookId hook, Stage stage, std::string_view module, Run run,
                              void* context) {
-  XMPP_ASSERT(depth_ == 0);
-  auto& chain = chains_[static_cast<std::size_t>(hook)];
+  auto& chain = writable(hook);
   Entry entry{stage, std::string(module), run, context, next_id_++};
   auto position =
       std::upper_bound(chain.begin(), chain.end(), entry, [](const Entry& a, const Entry& b) {
@@ -45,15 +53,36 @@ std::uint64_t HookTable::add(HookId hook, Stage stage, std::string_view module, 
 }
 
 void HookTable::remove(HookId hook, std::uint64_t id) noexcept {
-  XMPP_ASSERT(depth_ == 0);
-  std::erase_if(chains_[static_cast<std::size_t>(hook)],
-                [id](const Entry& entry) { return entry.id == id; });
+  std::erase_if(writable(hook), [id](const Entry& entry) { return entry.id == id; });
 }
 
-Verdict HookTable::run_chain(HookId hook, void* data) {
+void HookTable::release(void* context, void (*destroy)(void*)) noexcept {
+  if (depth_ == 0) {
+    destroy(context);
+  } else {
+    released_.push_back({context, destroy});
+  }
+}
+
+HookTable::Chain& HookTable::writable(HookId hook) {
+  auto& chain = chains_[static_cast<std::size_t>(hook)];
+  if (depth_ != 0) {
+    auto copy = std::make_unique<Chain>(*chain);
+    replaced_.push_back(std::exchange(chain, std::move(copy)));
+  }
+  return *chain;
+}
+
+void HookTable::end_of_dispatches() noexcept {
+  replaced_.clear();
+  for (const auto& [context, destroy] : std::exchange(released_, {})) destroy(context);
+}
+
+Verdict HookTable::run_chain(HookId hook, void* data, Stage from) {
   ++depth_;
   auto verdict = Verdict::pass;
-  for (const Entry& entry : chains_[static_cast<std::size_t>(hook)]) {
+  for (const Entry& entry : *chains_[static_cast<std::size_t>(hook)]) {
+    if (entry.stage < from) continue;
     try {
       verdict = entry.run(entry.context, data);
     } catch (...) {
@@ -63,7 +92,7 @@ Verdict HookTable::run_chain(HookId hook, void* data) {
     }
     if (verdict != Verdict::pass) break;
   }
-  --depth_;
+  if (--depth_ == 0 && (!replaced_.empty() || !released_.empty())) end_of_dispatches();
   return verdict;
 }
 

@@ -11,7 +11,11 @@
 namespace xmppd {
 
 Host::Host(Worker& worker, ProfileRuntime& profile, xmpp::Jid jid, std::vector<xmpp::Jid> admins)
-    : worker_(worker), profile_(profile), jid_(std::move(jid)), admins_(std::move(admins)) {}
+    : worker_(worker),
+      profile_(profile),
+      jid_(std::move(jid)),
+      admins_(std::move(admins)),
+      facts_(worker.server().facts_of(jid_.str())) {}
 
 Host::~Host() = default;
 
@@ -28,13 +32,26 @@ const std::vector<Identity>& Host::identities() const noexcept {
   return profile_.identities();
 }
 
+const std::vector<xmpp::form::Form>& Host::forms() const noexcept {
+  return profile_.forms();
+}
+
 std::uint32_t Host::scram_iterations() const noexcept {
   return profile_.config().auth.scram_iterations;
 }
 
-void Host::end_sessions(const xmpp::Jid& account, xmpp::StreamError error) {
+void Host::end_sessions(const xmpp::Jid& account, xmpp::StreamError error, xmpp::Jid except) {
   auto& owner = worker_.server().worker(owner_of(account, worker_.server().worker_count()));
-  owner.call([&owner, account, error = std::move(error)] { owner.end_links_of(account, error); });
+  owner.call([&owner, account, error = std::move(error), except = std::move(except)] {
+    owner.end_links_of(account, error, except);
+  });
+}
+
+void Host::end_account(const xmpp::Jid& account, RosterRecord roster, xmpp::StreamError error) {
+  auto& owner = worker_.server().worker(owner_of(account, worker_.server().worker_count()));
+  owner.call([&owner, account, roster = std::move(roster), error = std::move(error)] {
+    owner.end_account(account, roster, error);
+  });
 }
 
 std::string_view server_version() noexcept {

@@ -25,6 +25,11 @@ class IqTable {
   // The handler for a request's payload at a target; nullptr if nobody answers.
   [[nodiscard]] Entry* find(const xmpp::Stanza& request, Target target) noexcept;
 
+  template <typename F>
+  void for_each(F&& visit) const {
+    for (const Entry& entry : entries_) visit(entry);
+  }
+
  private:
   std::list<Entry> entries_;  // stable addresses: a pending answer may outlive other registrations
   std::uint64_t next_id_ = 1;

@@ -23,7 +23,18 @@ namespace xmppd {
   COUNT(depth, 64, 8, 1'024, "Deepest nesting of elements in a stanza.")                           \
   COUNT(attributes, 64, 8, 1'024, "Most attributes of one element.")                               \
   TIME(unauthenticated_timeout, 60, 1, 3'600, "Time that a connection has to authenticate.")       \
-  COUNT(auth_failures, 3, 1, 20, "Failed authentications before the stream is closed.")            \
+  COUNT(                                                                                           \
+      auth_failures, 3, 1, 20,                                                                     \
+      "Wrong passwords on one connection before it is closed; refusals for other reasons do not "  \
+      "count.")                                                                                    \
+  COUNT(                                                                                           \
+      auth_failures_per_account, 20, 0, 1'000'000,                                                 \
+      "Wrong passwords for one account on all connections before more attempts are refused for a " \
+      "while; 0 = no limit.")                                                                      \
+  COUNT(auth_failures_per_address, 100, 0, 1'000'000,                                              \
+        "The same for one IPv4 address or IPv6 /64, this machine excepted; 0 = no limit.")         \
+  TIME(auth_failures_decay, 15, 1, 86'400,                                                         \
+       "Time in which an account or address is forgiven one wrong password.")                      \
   COUNT(connections_per_address, 0, 0, 1'000'000,                                                  \
         "Connections of one IPv4 address or IPv6 /64 at a time; 0 = no limit.")                    \
   COUNT(connections, 0, 0, 10'000'000, "Connections at a time; 0 = no limit.")                     \

@@ -6,6 +6,7 @@
 #include "core/authentication.h"
 #include "core/ownership.h"
 #include "core/server.h"
+#include "core/sm_state.h"
 #include "core/worker.h"
 #include "xmpp/core/namespaces.h"
 #include "xmppd/hooks.h"
@@ -247,28 +248,44 @@ void Link::pump() {
 bool Link::handle(xmpp::Event& event) {
   if (auto* stanza = std::get_if<xmpp::StanzaReceived>(&event)) {
     on_stanza(stanza->parsed);
+  } else if (auto* nonza = std::get_if<xmpp::NonzaReceived>(&event)) {
+    on_nonza(*nonza);
   } else if (auto* header = std::get_if<xmpp::HeaderReceived>(&event)) {
     on_header(*header);
   } else if (std::holds_alternative<xmpp::StartTls>(event)) {
     on_start_tls();
   } else if (auto* wanted = std::get_if<xmpp::CredentialsWanted>(&event)) {
-    tasks_.spawn(look_up_keys(wanted->username, wanted->hash));
+    if (!is_throttled(wanted->username)) {
+      tasks_.spawn(look_up_keys(wanted->username, wanted->hash));
+    }
   } else if (auto* offered = std::get_if<xmpp::PasswordOffered>(&event)) {
-    tasks_.spawn(check_password(offered->username, std::move(offered->password)));
+    if (!is_throttled(offered->username)) {
+      tasks_.spawn(check_password(offered->username, std::move(offered->password)));
+    }
   } else if (auto* authenticated = std::get_if<xmpp::Authenticated>(&event)) {
     on_authenticated(*authenticated);
   } else if (auto* failed = std::get_if<xmpp::AuthenticationFailed>(&event)) {
-    xmpp::log::info(kLog, "authentication failed",
-                    {kv("user", failed->username), kv("mechanism", failed->mechanism),
-                     kv("condition", to_string(failed->condition)), kv("address", address_)});
+    on_authentication_failed(*failed);
   } else if (auto* bind = std::get_if<xmpp::BindRequested>(&event)) {
     tasks_.spawn(this->bind(bind->resource));
+  } else if (std::holds_alternative<xmpp::AckRequested>(event)) {
+    answer_ack_request();
+  } else if (auto* acked = std::get_if<xmpp::Acked>(&event)) {
+    on_acked(*acked);
+  } else if (std::holds_alternative<xmpp::CloseRequested>(event)) {
+    on_close_requested();
+  } else if (auto* enable = std::get_if<xmpp::EnableRequested>(&event)) {
+    on_enable(*enable);
+  } else if (auto* resumption = std::get_if<xmpp::ResumeRequested>(&event)) {
+    on_resume(*resumption);
   } else if (auto* dead = std::get_if<xmpp::StreamFailed>(&event)) {
     xmpp::log::debug(kLog, "stream error",
                      {kv("condition", to_string(dead->error.condition)),
                       kv("by_peer", dead->by_peer), kv("text", dead->error.text)});
+    note_end(dead->error, dead->by_peer);
     begin_close();
   } else if (std::holds_alternative<xmpp::Closed>(event)) {
+    is_final_ = true;
     begin_close();
   }
   return !is_dead_ && is_watched_;
@@ -282,8 +299,11 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
   auto& router = worker_->router();
   auto& stanza = parsed.stanza;
   stanza.envelope().from = session_->jid();
+  SmState* sm = session_->sm_.get();
+  if (sm != nullptr) count(stanza);
   if (parsed.problem) {
-    if (xmpp::can_bounce(stanza)) send(xmpp::make_error(stanza, *parsed.problem));
+    if (xmpp::can_bounce(stanza)) session_->write(xmpp::make_error(stanza, *parsed.problem));
+    if (sm != nullptr) sm->confirm();
     return;
   }
   if (const Worker* full = stanza.to() ? router.find_congested(stanza.to()) : nullptr) {
@@ -293,24 +313,32 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
     pause(worker_->reactor().now() + kCongestionPause);
   }
   session_->receive(std::move(stanza));
+  if (sm != nullptr) sm->confirm();
   if (session_ && !session_->account().is_active()) {
     // What it says waits for its account to be loaded; so does the rest.
     pause(worker_->reactor().now() + kCongestionPause);
   }
 }
 
+void Link::on_nonza(const xmpp::NonzaReceived& nonza) {
+  const bool is_known =
+      session_ != nullptr && host_->profile_.receive_nonza(*session_, nonza.document.root());
+  if (!is_known) fail({StreamCondition::unsupported_stanza_type, {}});
+}
+
 // Writing and ending
 // -------------------------------------------------------------------------------------
 
-void Link::send(const xmpp::Stanza& stanza) {
-  if (is_closing_ || is_dead_ || is_doomed_) return;
+void Link::write(const xmpp::Stanza& stanza) {
+  if (!can_send()) return;
   stream_.send(stanza);
+  if (session_ && session_->sm_) request_ack_if_due();
   on_output();
 }
 
 void Link::on_output() {
   if (is_dead_ || is_doomed_) return;
-  const auto limit = server_.limits().output_queue_bytes;
+  const auto limit = server_.limits().output_queue_bytes + replay_bytes_;
   // Who reads is not to blame for a turn that brings more than a queue of it.
   if (unsent_bytes() > limit && !is_write_blocked_) flush();
   if (unsent_bytes() > limit && !is_doomed_) {
@@ -356,6 +384,8 @@ void Link::flush() {
     }
     out.consume(result.bytes);
   }
+  if (out.empty() && session_) ++session_->times_drained_;
+  if (out.empty()) replay_bytes_ = 0;
   if (is_closing_ && out.empty() && !is_write_shut_) {
     is_write_shut_ = true;
     channel_->shutdown_write();
@@ -364,8 +394,14 @@ void Link::flush() {
 
 void Link::fail(xmpp::StreamError error) {
   if (is_closing_ || is_dead_) return;
+  note_end(error, /*by_peer=*/false);
   stream_.fail(std::move(error));
   begin_close();
+}
+
+void Link::expel(const xmpp::StreamError& error) {
+  fail(error);
+  if (!is_dead_) end_session();
 }
 
 void Link::begin_close() {
@@ -383,13 +419,11 @@ void Link::begin_close() {
 void Link::end_session() {
   if (!session_) return;
   auto session = std::move(session_);
-  Account& account = session->account();
-  Unbound hook{*session};
-  (void)account.host_.profile_.hooks().fire(hook);
-  std::erase(account.sessions_, session.get());
-  worker_->count_session(-1);
-  session.reset();
-  worker_->accounts().drop_if_idle(account);
+  if (session->sm_ && session->sm_->terms.is_resumable && !is_final_) {
+    Session::detach(std::move(session), connection());
+  } else {
+    Session::end(std::move(session));
+  }
 }
 
 void Link::drop() {
@@ -408,7 +442,8 @@ void Link::die() {
 
 void Link::update_deadline() {
   if (!is_watched_) return;  // on its way to another worker
-  auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_, idle_until()});
+  auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_, idle_until(),
+                            ack_deadline(), is_closing_ ? xmpp::kNever : settle_try_at_});
   if (deadline == xmpp::kNever) {
     timer_.cancel();
   } else {
@@ -430,6 +465,17 @@ void Link::on_deadline() {
   if (now >= linger_until_) {
     die();
     return;
+  }
+  if (now >= settle_try_at_ && !is_closing_) {
+    if (close_by_ != xmpp::kNever) {
+      try_to_close(now);
+    } else {
+      try_to_resume(now);
+    }
+  }
+  if (now >= ack_deadline()) {
+    on_ack_deadline(now);
+    if (is_dead_) return;
   }
   if (now >= paused_until_) {
     const bool is_still_full = congested_ != nullptr && congested_->is_congested();

@@ -18,6 +18,7 @@
 
 #include "core/address_table.h"
 #include "core/entrance.h"
+#include "core/login_throttle.h"
 #include "xmpp/base/log.h"
 #include "xmpp/base/task.h"
 #include "xmpp/base/timer_wheel.h"
@@ -50,12 +51,18 @@ class Link final : private xmpp::net::Flushable {
   // Goes on at the owner of `jid`, which was authenticated.
   void arrive(Worker& owner, const xmpp::Jid& jid);
 
-  // Sends a stanza to the client. REQUIRES: a session is bound.
-  void send(const xmpp::Stanza& stanza);
+  // Writes a stanza of the session, which has numbered it. REQUIRES: a session is bound.
+  void write(const xmpp::Stanza& stanza);
+  // Answers what the client asked to be acknowledged, as far as that is due.
+  void acknowledge_more();
   // Ends the stream with an error, flushes, closes.
   void fail(xmpp::StreamError error);
   // Ends at once, without a word to the peer.
   void drop();
+  // Ends the stream with an error and the session at once. REQUIRES: not within a hook or a flush.
+  void expel(const xmpp::StreamError& error);
+  // What the stream is for; nullptr before its header. May be one that is served no more.
+  [[nodiscard]] const Host* host() const noexcept { return host_; }
 
   [[nodiscard]] Session* session() noexcept { return session_.get(); }
   [[nodiscard]] ConnectionInfo connection() const;
@@ -65,6 +72,8 @@ class Link final : private xmpp::net::Flushable {
   }
   // Is the stream over, but the connection not yet closed?
   [[nodiscard]] bool is_closing() const noexcept { return is_closing_; }
+  // Does anything that is sent still have a chance?
+  [[nodiscard]] bool can_send() const noexcept { return !is_closing_ && !is_dead_ && !is_doomed_; }
 
   // The link's index in its worker's list.
   [[nodiscard]] std::size_t place() const noexcept { return place_; }
@@ -88,8 +97,36 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Task<void> bind(std::string resource);
   void bind_active(const std::string& resource);
   void on_stanza(xmpp::ParsedStanza& parsed);
+  void on_nonza(const xmpp::NonzaReceived& nonza);
   void on_unauthenticated_iq(xmpp::Stanza stanza);
+
+  // link_sm.cc
+  void on_enable(const xmpp::EnableRequested& event);
+  void on_resume(const xmpp::ResumeRequested& event);
+  void on_acked(const xmpp::Acked& event);
+  void answer_ack_request();
+  void count(xmpp::Stanza& stanza);
+  void try_to_resume(xmpp::Instant now);
+  void resume(Session& session);
+  void on_close_requested();
+  void try_to_close(xmpp::Instant now);
+  [[nodiscard]] Session* find_resumable(std::string_view id);
+  // The session goes to another link; this one ends.
+  [[nodiscard]] std::unique_ptr<Session> yield_session();
+  void forget_stored();
+  void request_ack_if_due();
+  void request_ack();
+  [[nodiscard]] xmpp::Instant ack_deadline() const noexcept;
+  void on_ack_deadline(xmpp::Instant now);
+  // An end that the client knows of, or brought about, is not waited out.
+  void note_end(const xmpp::StreamError& error, bool by_peer) noexcept;
   [[nodiscard]] xmpp::StreamOffer make_offer() const;
+  // Refuses an attempt where too many passwords were wrong lately.
+  [[nodiscard]] bool is_throttled(std::string_view username);
+  [[nodiscard]] LoginThrottle::Attempt attempt_of(std::string_view username) const;
+  void on_authentication_failed(const xmpp::AuthenticationFailed& failed);
+  // Once a minute somebody looks up again what is known of the host's accounts as a whole.
+  void refresh_facts();
   xmpp::Task<void> look_up_keys(std::string username, xmpp::sasl::ScramHash hash);
   xmpp::Task<void> check_password(std::string username, xmpp::Secret password);
   void spend_rate(std::size_t bytes);
@@ -133,6 +170,15 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Instant paused_until_ = xmpp::kNever;  // kNever: is read
   const Worker* congested_ = nullptr;          // whose mailbox has to drain before reading goes on
   std::size_t place_ = 0;
+  // A resumption (which?) or the last acknowledgement waits for tickets: until when at most, when
+  // it is tried again.
+  std::string resume_wanted_;
+  xmpp::Instant resume_by_ = xmpp::kNever;
+  xmpp::Instant close_by_ = xmpp::kNever;
+  xmpp::Instant settle_try_at_ = xmpp::kNever;
+  xmpp::Instant ack_request_at_ = xmpp::kNever;  // when the client is asked to acknowledge
+  xmpp::Instant ack_answer_by_ = xmpp::kNever;   // when it is given up
+  std::size_t replay_bytes_ = 0;  // of a resumed session, beside the limit of unsent output
   std::int64_t rate_tokens_ = 0;
   xmpp::Instant rate_at_{};
   // Asked of the socket once: after a reset it does not know any more.
@@ -141,6 +187,7 @@ class Link final : private xmpp::net::Flushable {
   bool is_watched_ = false;
   bool is_closing_ = false;  // the stream is over: flush, then close
   bool is_doomed_ = false;   // dies in the next turn
+  bool is_final_ = false;    // the session does not outlive this link
   bool is_dead_ = false;
   bool has_hung_up_ = false;
   bool is_write_blocked_ = false;

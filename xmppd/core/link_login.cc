@@ -1,6 +1,7 @@
 // Link until a session is bound: what is offered, the proof of identity, the move to the account's
 // owner, the resource. What comes after is in link.cc.
 #include "core/authentication.h"
+#include "core/host_facts.h"
 #include "core/link.h"
 #include "core/ownership.h"
 #include "core/server.h"
@@ -57,14 +58,13 @@ xmpp::StreamOffer Link::make_offer() const {
       !is_secure && entrance_->service == Service::c2s && entrance_->tls != TlsMode::none;
   offer.tls_required = !is_secure && entrance_->tls == TlsMode::required;
   const auto& auth = host_->profile_.config().auth;
-  offer_mechanisms(offer, auth, server_.common_hashes(host_->name()), is_secure,
-                   stream_.tls_facts());
+  offer_mechanisms(offer, auth, host_->facts_->common_hashes(), is_secure, stream_.tls_facts());
   offer.scram_secret = server_.sasl_secret();
   offer.scram_iterations = auth.scram_iterations;
   for (const auto& ns : host_->profile_.preauth_iq()) offer.preauth_iq.push_back(ns);
   for (const auto& feature : host_->profile_.stream_features()) {
     (feature.after_authentication ? offer.after_auth_features : offer.before_auth_features)
-        .push_back(feature.markup);
+        .push_back(host_->profile_.markup_of(feature, *host_));
   }
   return offer;
 }
@@ -144,9 +144,19 @@ void Link::bind_active(const std::string& resource) {
     if (Session* old = known->find_session(jid->resource())) {
       // RFC 6120 7.7.2.2: the newer one wins. The old session must be gone before there is a second
       // one of that name.
-      Link& link = *old->link_;
-      link.fail({StreamCondition::conflict, "Replaced by a new connection"});
-      link.end_session();
+      if (old->is_detached()) {
+        Session::end(old->take_detached());
+      } else {
+        Link& link = *old->link_;
+        link.fail({StreamCondition::conflict, "Replaced by a new connection"});
+        link.end_session();
+      }
+    }
+  }
+  if (Account* known = worker_->accounts().find(*jid)) {
+    // Who is here now goes before who may come back.
+    if (known->sessions().size() >= limits.sessions_per_account && !known->detached_.empty()) {
+      Session::end(known->detached_.front()->take_detached());
     }
   }
   Account& account = worker_->accounts().get_or_make(*jid, *host_);
@@ -155,7 +165,7 @@ void Link::bind_active(const std::string& resource) {
     return;
   }
   worker_->accounts().forget_absent(*jid);
-  session_ = std::make_unique<Session>(account, *jid, *this);
+  session_ = std::make_unique<Session>(account, *jid, this);
   account.sessions_.push_back(session_.get());
   worker_->count_session(1);
   Bound hook{*session_};
@@ -199,6 +209,41 @@ void Link::on_unauthenticated_iq(xmpp::Stanza stanza) {
 // Authentication
 // -----------------------------------------------------------------------------------------
 
+LoginThrottle::Attempt Link::attempt_of(std::string_view username) const {
+  return {.username = username,
+          .host = host_->name(),
+          .address = address_key_,
+          .is_loopback = connection().is_loopback};
+}
+
+bool Link::is_throttled(std::string_view username) {
+  const auto now = worker_->reactor().now();
+  if (server_.login_throttle().is_open(attempt_of(username), server_.limits(), now)) return false;
+  stream_.refuse(xmpp::sasl::SaslCondition::temporary_auth_failure,
+                 "Too many wrong passwords; try again later");
+  return true;
+}
+
+void Link::on_authentication_failed(const xmpp::AuthenticationFailed& failed) {
+  xmpp::log::info(kLog, "authentication failed",
+                  {kv("user", failed.username), kv("mechanism", failed.mechanism),
+                   kv("condition", to_string(failed.condition)), kv("address", address_)});
+  if (!failed.counts_as_failed_password || host_ == nullptr) return;
+  server_.login_throttle().note_failure(attempt_of(failed.username), server_.limits(),
+                                        worker_->reactor().now());
+}
+
+void Link::refresh_facts() {
+  if (!host_->facts_->claim_refresh(worker_->reactor().now())) return;
+  const std::string name(host_->name());
+  server_.storage().read_then(
+      worker_->reactor(), name,
+      [facts = host_->facts_](StorageResult<HostFactsRecord> found) {
+        if (found) facts->set(found->common_hashes, std::move(found->counts));
+      },
+      [](Tx& tx, const std::string& host) { return load_host_facts(tx, host); }, name);
+}
+
 xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash hash) {
   auto pending =
       find_account(server_.storage(), worker_->reactor(), username, std::string(host_->name()));
@@ -209,7 +254,16 @@ xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash 
       found && found->has_value() ? (**found).find_keys(hash) : nullptr;
   // A mechanism is offered only if all accounts have its keys; one that was made meanwhile may not.
   if (keys == nullptr && lookup != xmpp::sasl::Lookup::failed) lookup = xmpp::sasl::Lookup::unknown;
-  stream_.provide_keys(lookup, keys != nullptr ? *keys : xmpp::sasl::ScramKeys{});
+  xmpp::sasl::ScramKeys shown;
+  if (keys != nullptr) {
+    shown = *keys;
+  } else {
+    // Unknown users seem to have a count that others have.
+    shown.iterations = host_->facts_->fake_iterations(
+        server_.sasl_secret(), username, host_->profile_.config().auth.scram_iterations);
+  }
+  refresh_facts();
+  stream_.provide_keys(lookup, shown);
   pump();
 }
 
@@ -227,17 +281,23 @@ xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret passwor
     if (stored == nullptr && found->has_value() && !(**found).keys.empty()) {
       stored = &(**found).keys.front();
     }
-    auto keys = stored != nullptr
-                    ? *stored
-                    : xmpp::sasl::fake_scram_keys(server_.sasl_secret(), username, kHash,
-                                                  host_->profile_.config().auth.scram_iterations);
-    auto verdict = verify_off_worker(server_.offload(), worker_->reactor(), std::move(keys),
-                                     std::move(password));
+    auto keys =
+        stored != nullptr
+            ? *stored
+            : xmpp::sasl::fake_scram_keys(
+                  server_.sasl_secret(), username, kHash,
+                  host_->facts_->fake_iterations(server_.sasl_secret(), username,
+                                                 host_->profile_.config().auth.scram_iterations));
+    refresh_facts();
+    auto verdict = verify_off_worker(server_.offload(), worker_->reactor(), keys, password);
     auto is_right = co_await verdict;
     if (!is_right) {
       lookup = xmpp::sasl::Lookup::failed;
     } else if (!*is_right) {
       lookup = xmpp::sasl::Lookup::unknown;
+    } else if (lookup == xmpp::sasl::Lookup::found) {
+      upgrade_keys(server_, worker_->reactor(), worker_->rng(), **found, keys,
+                   host_->profile_.config().auth.scram_iterations, std::move(password));
     }
   }
   stream_.password_verified(lookup);

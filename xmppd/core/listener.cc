@@ -14,10 +14,12 @@ constexpr int kAcceptsPerTurn = 64;
 constexpr xmpp::Duration kRetry = std::chrono::milliseconds(200);
 const xmpp::log::Context kLog{.component = "listener"};
 
-[[noreturn]] void refuse(const xmpp::net::SocketError& error) {
+[[noreturn]] void refuse(const xmpp::net::SocketError& error, bool is_dev) {
   std::string text = error.what;
   if (error.code == EADDRINUSE)
-    text += " (another server runs there; stop it or change [[listen]])";
+    text += is_dev ? " (another server runs there: stop it; --dev always uses these ports, a file "
+                     "given with --config may choose others in [[listen]])"
+                   : " (another server runs there; stop it or change [[listen]])";
   if (error.code == EACCES) text += " (ports below 1024 need the capability CAP_NET_BIND_SERVICE)";
   throw std::runtime_error(text);
 }
@@ -54,6 +56,7 @@ struct ListenerSet::Socket {
 
 ListenerSet::ListenerSet(Server& server, const std::vector<ListenConfig>& config)
     : server_(server) {
+  const bool is_dev = server.config().file.empty();
   for (const ListenConfig& listen : config) {
     for (const ListenAddress& configured : listen.address) {
       auto entrance = std::make_shared<const Entrance>(
@@ -62,12 +65,12 @@ ListenerSet::ListenerSet(Server& server, const std::vector<ListenConfig>& config
       {
         // Alone on the address? Without SO_REUSEPORT the kernel tells.
         auto probe = xmpp::net::Listener::listen(address, {.reuse_port = false});
-        if (!probe) refuse(probe.error());
+        if (!probe) refuse(probe.error(), is_dev);
       }
       std::string bound;
       for (std::size_t i = 0; i < server.worker_count(); ++i) {
         auto listener = xmpp::net::Listener::listen(address, {.reuse_port = true});
-        if (!listener) refuse(listener.error());
+        if (!listener) refuse(listener.error(), is_dev);
         if (bound.empty()) {
           // Port 0 is resolved once; the other workers join the same port.
           bound = listener->local_address();

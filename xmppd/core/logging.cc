@@ -117,9 +117,9 @@ class Logging::Impl {
 
   void reopen() noexcept {
     const std::lock_guard lock(mutex_);
-    must_reopen_ = true;
+    ++reopens_asked_;
     if (options_.is_synchronous) {
-      reopen_if_asked();
+      open_anew();
     } else {
       changed_.notify_all();
     }
@@ -129,7 +129,9 @@ class Logging::Impl {
     if (options_.is_synchronous) return;
     std::unique_lock lock(mutex_);
     const std::uint64_t goal = accepted_;
-    written_changed_.wait(lock, [&] { return written_ >= goal && !must_reopen_; });
+    const std::uint64_t goal_of_reopens = reopens_asked_;
+    written_changed_.wait(lock,
+                          [&] { return written_ >= goal && reopens_done_ >= goal_of_reopens; });
   }
 
   [[nodiscard]] std::uint64_t dropped() noexcept {
@@ -160,27 +162,27 @@ class Logging::Impl {
     std::vector<std::string> lines;
     std::unique_lock lock(mutex_);
     while (true) {
-      changed_.wait(lock, [&] { return is_stopping_ || must_reopen_ || !queue_.empty(); });
-      reopen_if_asked();
+      changed_.wait(
+          lock, [&] { return is_stopping_ || reopens_done_ != reopens_asked_ || !queue_.empty(); });
+      const std::uint64_t reopens = reopens_asked_;
       if (queue_.empty() && is_stopping_) return;
       lines.clear();
       lines.swap(queue_);
       const std::uint64_t lost = dropped_ - dropped_reported_;
       dropped_reported_ = dropped_;
       lock.unlock();
+      // Slow disks are waited for here, not by whoever logs.
+      if (reopens != reopens_done_) open_anew();
       for (const std::string& line : lines) write_line(line);
       if (lost != 0) write_line(lost_line(lost));
       lock.lock();
       written_ += lines.size();
+      reopens_done_ = reopens;
       written_changed_.notify_all();
     }
   }
 
-  // REQUIRES: mutex_ held.
-  void reopen_if_asked() noexcept {
-    if (!must_reopen_) return;
-    must_reopen_ = false;
-    written_changed_.notify_all();
+  void open_anew() noexcept {
     try {
       open_channel();
     } catch (const std::exception& error) {
@@ -247,7 +249,8 @@ class Logging::Impl {
   std::uint64_t written_ = 0;
   std::uint64_t dropped_ = 0;
   std::uint64_t dropped_reported_ = 0;
-  bool must_reopen_ = false;
+  std::uint64_t reopens_asked_ = 0;
+  std::uint64_t reopens_done_ = 0;  // changed by the log thread only
   bool is_stopping_ = false;
 
   std::thread thread_;

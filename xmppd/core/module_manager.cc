@@ -1,11 +1,17 @@
 #include "core/module_manager.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <unistd.h>
 
 #include <Poco/ClassLoader.h>
 #include <Poco/Exception.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <functional>
 #include <stdexcept>
 
@@ -18,29 +24,6 @@ namespace {
 #define XMPPD_TEXT(x) XMPPD_TEXT_(x)
 constexpr const char* kManifest = "xmppd_abi_" XMPPD_TEXT(XMPPD_ABI);
 
-// The value of a module's option as the file has it; empty if it was taken.
-std::string assign(OptionBase& option, const ConfigValue& value) {
-  if (auto* v = std::get_if<bool>(&value.value)) return option.assign(*v);
-  if (auto* v = std::get_if<std::int64_t>(&value.value)) return option.assign(*v);
-  if (auto* v = std::get_if<std::string>(&value.value)) return option.assign(*v);
-  return option.expected();
-}
-
-// Runs something of a module's own; whatever it throws becomes an error that names the module.
-template <typename F>
-auto guarded(std::string_view module, std::string_view what, F&& run) {
-  const auto text = [&] {
-    return "module '" + std::string(module) + "' " + std::string(what) + ": ";
-  };
-  try {
-    return run();
-  } catch (const std::exception& error) {
-    throw std::runtime_error(text() + error.what());
-  } catch (...) {
-    throw std::runtime_error(text() + "an exception of an unknown type");
-  }
-}
-
 // "a -> b -> a", from the first visit of the last one on.
 std::string circle_of(const std::vector<std::string>& visiting, const std::string& again) {
   std::string text;
@@ -48,6 +31,29 @@ std::string circle_of(const std::vector<std::string>& visiting, const std::strin
     text += *at + " -> ";
   }
   return text + again;
+}
+
+// A copy of a library in memory, under a name of its own: it can stand beside other versions of
+// itself, and whatever happens to the file happens to nobody who runs.
+std::filesystem::path copy_of(const std::filesystem::path& path) {
+  const auto failed = [&](const char* what) {
+    return std::runtime_error(path.string() + " cannot be " + what + ": " + std::strerror(errno));
+  };
+  const int from = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (from < 0) throw failed("opened");
+  // Stays open: the copy's name is that of its descriptor.
+  const int to = ::memfd_create(path.filename().c_str(), MFD_CLOEXEC);
+  ssize_t sent = to < 0 ? -1 : 1;
+  while (sent > 0) sent = ::sendfile(to, from, nullptr, std::size_t{1} << 20U);
+  const int error = errno;
+  ::close(from);
+  if (sent < 0) {
+    if (to >= 0) ::close(to);
+    errno = error;
+    throw failed("copied");
+  }
+  // By number, so that debuggers find it too.
+  return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(to);
 }
 
 std::vector<std::unique_ptr<ModuleFactory>>& static_factories() {
@@ -67,8 +73,9 @@ void register_static_module(std::unique_ptr<ModuleFactory> factory) {
 
 const std::vector<std::string_view>& recommended_modules() noexcept {
   static const std::vector<std::string_view> names = {
-      "blocking", "carbons", "disco",          "iq_forward",   "message", "ping",   "presence",
-      "register", "roster",  "session_legacy", "subscription", "time",    "version"};
+      "blocking", "caps",           "carbons", "contact_info", "csi",      "disco",   "iq_forward",
+      "last",     "message",        "offline", "ping",         "presence", "private", "register",
+      "roster",   "session_legacy", "sm",      "subscription", "time",     "vcard",   "version"};
   return names;
 }
 
@@ -84,8 +91,10 @@ struct ModuleManager::Libraries {
   }
 };
 
-ModuleManager::ModuleManager(std::filesystem::path directory)
-    : directory_(std::move(directory)), libraries_(Libraries::get()) {
+ModuleManager::ModuleManager(std::filesystem::path directory,
+                             std::vector<std::filesystem::path> more)
+    : directories_(std::move(more)), libraries_(Libraries::get()) {
+  directories_.push_back(std::move(directory));
   for (auto& made : static_factories()) factories_[std::string(made->info().name)] = made.get();
 }
 
@@ -94,25 +103,67 @@ ModuleManager::~ModuleManager() = default;
 std::vector<std::string> ModuleManager::installed() const {
   std::vector<std::string> names;
   for (auto& made : static_factories()) names.emplace_back(made->info().name);
-  std::error_code none;
-  for (const auto& entry : std::filesystem::directory_iterator(directory_, none)) {
-    auto stem = entry.path().stem().string();
-    if (entry.path().extension() == ".so" && stem.starts_with("mod_"))
-      names.push_back(stem.substr(4));
+  for (const auto& directory : directories_) {
+    std::error_code none;
+    for (const auto& entry : std::filesystem::directory_iterator(directory, none)) {
+      auto stem = entry.path().stem().string();
+      if (entry.path().extension() == ".so" && stem.starts_with("mod_"))
+        names.push_back(stem.substr(4));
+    }
   }
   std::sort(names.begin(), names.end());
   names.erase(std::unique(names.begin(), names.end()), names.end());
   return names;
 }
 
+std::filesystem::path ModuleManager::file_of(const std::string& name) const {
+  for (const auto& directory : directories_) {
+    auto path = directory / ("mod_" + name + ".so");
+    std::error_code none;
+    if (std::filesystem::exists(path, none)) return path;
+  }
+  return {};
+}
+
+std::runtime_error ModuleManager::no_such_module(const std::string& name) const {
+  std::string places;
+  for (const auto& directory : directories_) {
+    places += (places.empty() ? "" : ", ") + directory.string();
+  }
+  const auto near = nearest_name(name, installed());
+  return std::runtime_error("no module '" + name + "' in " + places +
+                            (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+}
+
 const ModuleFactory& ModuleManager::factory(const std::string& name) {
   if (auto known = factories_.find(name); known != factories_.end()) return *known->second;
-  const auto path = (directory_ / ("mod_" + name + ".so")).string();
-  if (!std::filesystem::exists(path)) {
-    auto near = nearest_name(name, installed());
-    throw std::runtime_error("no module '" + name + "' in " + directory_.string() +
-                             (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+  const auto path = file_of(name);
+  if (path.empty()) throw no_such_module(name);
+  // The server's own modules are replaced with the server. Others are being worked on, and writing
+  // into a file that is mapped would end the process.
+  const bool may_change = path.parent_path() != directories_.back();
+  const auto& opened = open_library(name, may_change ? copy_of(path) : path);
+  factories_[name] = &opened;
+  return opened;
+}
+
+const ModuleFactory& ModuleManager::renew(const std::string& name) {
+  const auto path = file_of(name);
+  if (path.empty()) {
+    if (auto known = factories_.find(name); known != factories_.end()) {
+      for (auto& made : static_factories()) {
+        if (made.get() == known->second) return *made;  // linked in: there is no other code
+      }
+    }
+    throw no_such_module(name);
   }
+  if (!factories_.contains(name)) return factory(name);
+  return open_library(name, copy_of(path));
+}
+
+const ModuleFactory& ModuleManager::open_library(const std::string& name,
+                                                 const std::filesystem::path& file) {
+  const auto path = file.string();
   // A missing symbol would otherwise kill the process at its first use; ClassLoader binds lazily.
   void* checked = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (checked == nullptr) {
@@ -122,8 +173,9 @@ const ModuleFactory& ModuleManager::factory(const std::string& name) {
       dlsym(checked, (std::string("pocoBuildManifest") + kManifest).c_str()) != nullptr;
   if (!has_abi) {
     dlclose(checked);
-    throw std::runtime_error("module '" + name + "' was built for another version of xmppd: " +
-                             path + " has no manifest " + kManifest + "; rebuild it");
+    throw std::runtime_error("module '" + name +
+                             "' was built for another version of xmppd: " + file_of(name).string() +
+                             " has no manifest " + kManifest + "; rebuild it");
   }
   try {
     libraries_->loader.loadLibrary(path, kManifest);
@@ -136,8 +188,13 @@ const ModuleFactory& ModuleManager::factory(const std::string& name) {
     throw std::runtime_error("module '" + name + "' cannot be loaded: " + error.displayText());
   }
   dlclose(checked);
-  factories_[name] = libraries_->made.back().get();
-  return *factories_[name];
+  const ModuleFactory* made = libraries_->made.back().get();
+  if (made->info().name != name) {
+    throw std::runtime_error("module '" + name + "' calls itself '" +
+                             std::string(made->info().name) + "': its file must be mod_" +
+                             std::string(made->info().name) + ".so");
+  }
+  return *made;
 }
 
 std::vector<std::string> ModuleManager::resolve(const ProfileConfig& profile) {
@@ -179,32 +236,6 @@ std::vector<std::string> ModuleManager::resolve(const ProfileConfig& profile) {
   return ordered;
 }
 
-std::unique_ptr<Module> ModuleManager::make_configured(const std::string& name,
-                                                       const ProfileConfig& profile,
-                                                       std::string_view profile_name,
-                                                       std::vector<ConfigError>& errors) {
-  const auto& its_factory = factory(name);
-  auto module = guarded(name, "cannot be constructed", [&] { return its_factory.make(); });
-  auto configured = profile.module.find(name);
-  if (configured == profile.module.end()) return module;
-  const auto prefix = "profile." + std::string(profile_name) + ".module." + name + ".";
-  for (const auto& [key, value] : configured->second.options) {
-    auto option = std::find_if(module->options().begin(), module->options().end(),
-                               [&](OptionBase* o) { return o->info().name == key; });
-    if (option == module->options().end()) {
-      std::vector<std::string> known;
-      for (auto* o : module->options()) known.emplace_back(o->info().name);
-      auto near = nearest_name(key, known);
-      errors.push_back({value.at, prefix + key,
-                        "unknown option" + (near.empty() ? "" : "; did you mean '" + near + "'?")});
-      continue;
-    }
-    auto wrong = assign(**option, value);
-    if (!wrong.empty()) errors.push_back({value.at, prefix + key, wrong});
-  }
-  return module;
-}
-
 bool ModuleManager::check_names(const ProfileConfig& profile, const std::string& key,
                                 std::vector<ConfigError>& errors) const {
   const auto known = installed();
@@ -214,7 +245,7 @@ bool ModuleManager::check_names(const ProfileConfig& profile, const std::string&
       if (std::find(known.begin(), known.end(), name) != known.end()) continue;
       auto near = nearest_name(name, known);
       errors.push_back({at, key,
-                        "no module '" + name + "' in " + directory_.string() +
+                        "no module '" + name + "' in " + directories_.back().string() +
                             (near.empty() ? "" : "; did you mean '" + near + "'?")});
     }
   }
@@ -233,7 +264,9 @@ std::vector<ConfigError> ModuleManager::check(const Config& config) {
       continue;
     }
     try {
-      for (const auto& name : names) (void)make_configured(name, profile, profile_name, errors);
+      for (const auto& name : names) {
+        (void)make_configured(factory(name), profile, profile_name, errors);
+      }
     } catch (const std::exception& error) {
       errors.push_back({profile.at, "profile." + profile_name + ".modules", error.what()});
     }
@@ -249,25 +282,40 @@ std::vector<ConfigError> ModuleManager::check(const Config& config) {
   return errors;
 }
 
+std::vector<ModuleManager::Prepared> ModuleManager::prepare(const std::string& profile_name,
+                                                            const ProfileConfig& profile) {
+  const auto names = resolve(profile);
+  Running& running = running_[profile_name];
+  running.modules.clear();
+  running.config = std::make_shared<const ProfileConfig>(profile);
+  std::vector<Prepared> prepared;
+  for (const auto& name : names) {
+    const ModuleFactory& its_factory = factory(name);
+    prepared.push_back(
+        {its_factory.info(), make_configured_or_throw(its_factory, profile, profile_name)});
+    running.modules.push_back({name, &its_factory});
+  }
+  return prepared;
+}
+
 void ModuleManager::attach_all(Worker& worker, const Config& config) {
   for (const auto& [profile_name, profile] : config.profiles) {
-    auto* runtime = worker.find_profile(profile_name);
-    const auto names = resolve(profile);
-    attached_[profile_name] = names;
-    for (const auto& name : names) {
-      std::vector<ConfigError> errors;
-      auto module = make_configured(name, profile, profile_name, errors);
-      if (!errors.empty()) throw std::runtime_error(to_string(errors.front()));
-      guarded(name, "cannot be attached in profile '" + profile_name + "'",
-              [&] { runtime->attach(factory(name).info(), std::move(module)); });
-    }
+    attach(*worker.find_profile(profile_name), prepare(profile_name, profile));
+  }
+}
+
+void ModuleManager::attach(ProfileRuntime& runtime, std::vector<Prepared> prepared) {
+  for (auto& [info, module] : prepared) {
+    guarded(
+        info.name, "cannot be attached in profile '" + runtime.name() + "'",
+        [&runtime, &info = info, &module = module] { runtime.attach(info, std::move(module)); });
   }
 }
 
 std::vector<std::string> ModuleManager::names_of(const std::string& profile_name,
                                                  const ProfileConfig& profile) {
   // What runs counts, not what a start would find: files may have come and gone since.
-  if (auto known = attached_.find(profile_name); known != attached_.end()) return known->second;
+  if (running_.contains(profile_name)) return running(profile_name);
   try {
     return resolve(profile);
   } catch (const std::exception&) {
@@ -281,7 +329,14 @@ std::vector<ModuleManager::Listed> ModuleManager::list(const Config& config) {
     names[profile_name] = names_of(profile_name, profile);
   }
   std::vector<Listed> result;
-  for (const auto& name : installed()) {
+  auto known = installed();
+  for (const auto& [profile_name, selected] : names) {  // a file may be gone, what runs is not
+    for (const auto& name : selected) {
+      if (std::find(known.begin(), known.end(), name) == known.end()) known.push_back(name);
+    }
+  }
+  std::sort(known.begin(), known.end());
+  for (const auto& name : known) {
     Listed row;
     row.name = name;
     for (const auto& [profile_name, selected] : names) {

@@ -5,9 +5,8 @@
 #include "xmppd/module.h"
 
 namespace xmppd {
-namespace {
 
-std::string text_of(const OptionValue& value) {
+std::string to_string(const OptionValue& value) {
   struct Visitor {
     std::string operator()(bool v) const { return v ? "true" : "false"; }
     std::string operator()(std::int64_t v) const { return std::to_string(v); }
@@ -18,8 +17,6 @@ std::string text_of(const OptionValue& value) {
   };
   return std::visit(Visitor{}, value);
 }
-
-}  // namespace
 
 OptionBase::OptionBase(Module& module, OptionInfo info)
     : value_(info.fallback), info_(std::move(info)) {
@@ -36,7 +33,7 @@ std::string OptionBase::expected() const {
   }
   const bool is_time = std::holds_alternative<xmpp::Duration>(info_.fallback);
   return std::string(is_time ? "expected a duration" : "expected a whole number") + " from " +
-         text_of(info_.lowest) + " to " + text_of(info_.highest);
+         to_string(info_.lowest) + " to " + to_string(info_.highest);
 }
 
 std::string OptionBase::assign(OptionValue value) {

@@ -1,9 +1,11 @@
 #include "core/router.h"
 
 #include <memory>
+#include <utility>
 
 #include "core/backstop.h"
 #include "core/ownership.h"
+#include "core/pending_iq.h"
 #include "core/profile_runtime.h"
 #include "core/server.h"
 #include "core/worker.h"
@@ -33,19 +35,20 @@ struct RoutedStanza final : xmpp::net::Mail {
   Stanza stanza;
 };
 
-Stanza make_answer(const Stanza& request, const IqReply& reply) {
-  if (reply.error()) return xmpp::make_error(request, *reply.error());
-  auto answer = xmpp::make_result(request);
-  if (reply.payload()) answer.add(*reply.payload());
-  return answer;
+// An answer that comes later.
+xmpp::Task<void> answer_later(std::unique_ptr<PendingIq> pending, xmpp::Task<IqReply> answering) {
+  auto reply = co_await std::move(answering);
+  pending->answer(reply);
 }
 
-// An answer that comes later: owns the call until the reply.
-xmpp::Task<void> answer_later(std::unique_ptr<IqCall> call, IqTable::Entry& entry,
-                              std::function<void(Stanza)> reply_to) {
-  auto pending = entry.handler.answer_later(*call);
-  auto reply = co_await std::move(pending);
-  reply_to(make_answer(call->request, reply));
+// The handler's task; it is not valid if the handler throws before there is one.
+xmpp::Task<IqReply> begin_answer(IqTable::Entry& entry, IqCall& call) {
+  try {
+    return entry.handler.answer_later(call);
+  } catch (...) {
+    note_exception(entry.scope->log_context(), "exception in an iq handler");
+    return {};
+  }
 }
 
 IqReply answer_now(IqTable::Entry& entry, IqCall& call) {
@@ -58,13 +61,19 @@ IqReply answer_now(IqTable::Entry& entry, IqCall& call) {
 }
 
 // Answers now or later through `reply_to`.
-void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call,
-                 std::function<void(Stanza)> reply_to) {
+void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call, PendingIq::Reply reply_to) {
   if (entry.handler.answer) {
-    reply_to(make_answer(call->request, answer_now(entry, *call)));
-  } else {
-    entry.scope->spawn(answer_later(std::move(call), entry, std::move(reply_to)));
+    const auto reply = answer_now(entry, *call);
+    reply_to(PendingIq::make_answer(call->request, reply));
+    return;
   }
+  auto pending = std::make_unique<PendingIq>(*entry.scope, std::move(call), std::move(reply_to));
+  auto answering = begin_answer(entry, pending->call());
+  if (!answering.is_valid()) {
+    pending->answer(IqReply::error(StanzaCondition::internal_server_error));
+    return;
+  }
+  entry.scope->spawn(answer_later(std::move(pending), std::move(answering)));
 }
 
 }  // namespace
@@ -115,6 +124,26 @@ void Router::bounce(const Stanza& stanza, const xmpp::StanzaError& error) {
   route(xmpp::make_error(stanza, error));
 }
 
+void Router::tell_removed(Account& account, const RosterRecord& roster) {
+  Removed hook{account, roster};
+  (void)account.host_.profile_.hooks().fire(hook);
+}
+
+void Router::answer_for_nobody(const Stanza& stanza) {
+  if (stanza.is_presence()) {
+    if (stanza.type() != StanzaType::probe || !stanza.from()) return;
+    // RFC 6121 4.3.2: whoever asks believes in a permission that nobody can have given.
+    Stanza answer = Stanza::presence(StanzaType::unsubscribed, stanza.from().bare());
+    answer.envelope().from = stanza.to().bare();
+    answer.envelope().id = stanza.id();
+    route(std::move(answer));
+    return;
+  }
+  // As for a user who is away (8.5.4), who must not be told from nobody.
+  if (stanza.type() == StanzaType::headline && stanza.to().is_bare()) return;
+  bounce(stanza, StanzaCondition::service_unavailable);
+}
+
 void Router::to_host(Stanza stanza, Host& host) {
   ToHost hook(stanza, host);
   switch (host.profile_.hooks().fire(hook)) {
@@ -144,9 +173,13 @@ void Router::deliver_here(Stanza stanza, Host& host) {
   if (account->sessions_.empty()) worker_.drop_later(account->jid_);
 }
 
-void Router::to_account(Stanza stanza, Account& account) {
+void Router::deliver_again(Stanza stanza, Account& account) {
+  to_account(std::move(stanza), account, Stage::deliver);
+}
+
+void Router::to_account(Stanza stanza, Account& account, Stage from) {
   ToAccount hook(stanza, account);
-  switch (account.host_.profile_.hooks().fire(hook)) {
+  switch (account.host_.profile_.hooks().fire_from(hook, from)) {
     case Verdict::pass:
       if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {
         auto target =
@@ -169,6 +202,10 @@ void Router::to_account(Stanza stanza, Account& account) {
 bool Router::answer_iq(Stanza& request, Host& host, Target target, Account* account) {
   auto* entry = host.profile_.iqs().find(request, target);
   if (entry == nullptr) return false;
+  if (host.profile_.is_held(*entry)) {
+    hold_request(std::move(request), host, target);
+    return true;
+  }
   auto call = std::make_unique<IqCall>(IqCall{.request = std::move(request),
                                               .host = host,
                                               .target = target,
@@ -181,9 +218,33 @@ bool Router::answer_iq(Stanza& request, Host& host, Target target, Account* acco
   return true;
 }
 
+void Router::hold_request(Stanza request, Host& host, Target target) {
+  if (!host.profile_.has_room_for_held()) {
+    bounce(request, StanzaCondition::resource_constraint);
+    return;
+  }
+  // By name: host and account may go meanwhile.
+  auto again = [this, held = std::make_shared<Stanza>(std::move(request)),
+                name = std::string(host.name()), target] {
+    Host* at = worker_.find_host(name);
+    Account* account = target == Target::host ? nullptr : worker_.accounts().find(held->to());
+    if (at == nullptr || (account == nullptr && target != Target::host)) {
+      route(std::move(*held));
+    } else if (!answer_iq(*held, *at, target, account)) {
+      bounce(*held, StanzaCondition::service_unavailable);
+    }
+  };
+  host.profile_.hold(std::move(again));
+}
+
 bool Router::answer_unauthenticated(IqCall incoming, std::function<void(Stanza)> reply) {
   auto* entry = incoming.host.profile_.iqs().find(incoming.request, Target::unauthenticated);
   if (entry == nullptr) return false;
+  if (incoming.host.profile_.is_held(*entry)) {
+    // Rare, and the peer may ask again.
+    reply(xmpp::make_error(incoming.request, StanzaCondition::resource_constraint));
+    return true;
+  }
   run_handler(*entry, std::make_unique<IqCall>(std::move(incoming)), std::move(reply));
   return true;
 }

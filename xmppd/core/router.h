@@ -7,6 +7,7 @@
 #include <functional>
 
 #include "xmpp/core/stanza.h"
+#include "xmppd/hooks.h"
 #include "xmppd/iq.h"
 
 namespace xmppd {
@@ -15,6 +16,7 @@ class Account;
 class Host;
 class Session;
 class Worker;
+struct RosterRecord;
 
 class Router {
  public:
@@ -29,6 +31,9 @@ class Router {
   // The stanza is for an account that this worker owns.
   void deliver_here(xmpp::Stanza stanza, Host& host);
 
+  // A stanza that has reached the account before, but not its client: from Stage::deliver on.
+  void deliver_again(xmpp::Stanza stanza, Account& account);
+
   // Answers an iq request with the handler registered for it; false if there is none.
   bool answer_iq(xmpp::Stanza& request, Host& host, Target target, Account* account);
   // A request that came before authentication; `reply` gets the answer (which may come later).
@@ -38,9 +43,16 @@ class Router {
   // it no longer is_congested(). nullptr: go on.
   [[nodiscard]] const Worker* find_congested(const xmpp::Jid& to) const noexcept;
 
+  // Fires the hook Removed.
+  void tell_removed(Account& account, const RosterRecord& roster);
+  // Answers a stanza to an account that does not exist (RFC 6121 8.5.1).
+  void answer_for_nobody(const xmpp::Stanza& stanza);
+
  private:
+  // Answers it once the module that would has been replaced.
+  void hold_request(xmpp::Stanza request, Host& host, Target target);
   void to_host(xmpp::Stanza stanza, Host& host);
-  void to_account(xmpp::Stanza stanza, Account& account);
+  void to_account(xmpp::Stanza stanza, Account& account, Stage from = Stage::validate);
 
   Worker& worker_;
 };

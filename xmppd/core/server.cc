@@ -4,12 +4,17 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <stdexcept>
 #include <thread>
 
+#include "core/certificate_check.h"
+#include "core/config_diff.h"
 #include "core/control.h"
 #include "core/link.h"
 #include "core/listener.h"
+#include "core/sm_store.h"
+#include "core/stored_host.h"
 #include "core/worker.h"
 #include "xmpp/base/hash.h"
 
@@ -38,6 +43,8 @@ std::shared_ptr<const xmpp::StreamPolicy> make_stream_policy(const Limits& limit
   policy->unauthenticated_timeout = limits.unauthenticated_timeout;
   policy->idle_seconds = static_cast<std::uint32_t>(
       std::chrono::duration_cast<std::chrono::seconds>(limits.idle_timeout).count());
+  policy->reports_all_nonzas = true;  // the modules of a host decide what they mean
+  policy->sm = true;
   policy->auth_failures_max = static_cast<int>(limits.auth_failures);
   return policy;
 }
@@ -48,27 +55,27 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
     : config_(std::move(config)),
       environment_(environment),
       worker_count_(workers_of(config_)),
-      stream_policy_(make_stream_policy(config_.limits)),
-      modules_(std::move(module_directory)),
+      modules_(std::move(module_directory), config_.server.module_path),
       started_at_(environment.clock().now()) {
+  put_in_force(config_.limits);
   if (environment_.has_threads()) lock_data_dir();
   open_storage();
   load_secrets();
+  add_stored_hosts();
   if (environment_.has_threads()) {
-    certificates_ = std::make_unique<Certificates>(config_);
-    auto context = xmpp::TlsContext::make_server(certificates_->all());
-    if (!context) throw std::runtime_error("TLS: " + context.error().text);
-    tls_context_ = std::move(*context);
+    if (auto wrong = load_certificates(config_); !wrong.empty()) throw std::runtime_error(wrong);
   }
   offload_ = std::make_unique<xmpp::net::Offload>(environment_.has_threads() ? kOffloadThreads : 0U,
                                                   config_.limits.offload_queue);
-  for (const auto& host : config_.hosts) common_hashes_[host.name] = 0;
-  refresh_common_hashes();
+  for (const auto& host : config_.hosts) refresh_facts(host.name);
   for (std::size_t i = 0; i < worker_count_; ++i) {
     workers_.push_back(std::make_unique<Worker>(*this, i, environment_));
     workers_.back()->configure(config_);
   }
   for (auto& worker : workers_) modules_.attach_all(*worker, config_);
+  sm_counters_ = std::make_unique<SmCounters>(
+      environment_.has_threads() ? config_.server.data_dir / "sm-counters" : "");
+  SmStore::restore_all(*this);
 }
 
 Server::~Server() {
@@ -105,7 +112,12 @@ void Server::lock_data_dir() {
 
 void Server::open_storage() {
   StorageOptions options;
+  if (config_.storage.driver == "postgresql") options.driver = sql::DriverKind::postgresql;
   options.path = config_.storage.path.string();
+  options.connection = config_.storage.connection;
+  options.writers = config_.storage.writers;
+  options.readers = config_.storage.readers;
+  options.timeout = std::chrono::duration_cast<std::chrono::milliseconds>(config_.storage.timeout);
   options.vfs = environment_.storage_vfs();
   options.is_synchronous_full = config_.storage.is_synchronous_full;
   options.has_threads = environment_.has_threads();
@@ -133,6 +145,59 @@ void Server::load_secrets() {
   sasl_secret_ = xmpp::Secret(*outcome);
 }
 
+void Server::add_stored_hosts() {
+  auto stored = stored_hosts();
+  if (!stored) throw std::runtime_error("storage: " + stored.error().text);
+  for (HostConfig& host : *stored) {
+    const bool is_in_file =
+        std::any_of(config_.hosts.begin(), config_.hosts.end(),
+                    [&](const HostConfig& other) { return other.name == host.name; });
+    if (is_in_file) continue;
+    // One bad row must not keep all other domains from being served.
+    if (!config_.profiles.contains(host.profile)) {
+      xmpp::log::error(kLog,
+                       "host not served, its profile is gone: restore it or add the host anew",
+                       {kv("host", host.name), kv("profile", host.profile)});
+      continue;
+    }
+    if (environment_.has_threads()) {
+      const auto wrong = check_certificate(config_, host);
+      if (!wrong.empty()) {
+        xmpp::log::error(kLog, "host not served: mend its certificate and reload",
+                         {kv("host", host.name), kv("why", wrong)});
+        continue;
+      }
+    }
+    config_.hosts.push_back(std::move(host));
+  }
+}
+
+void Server::put_in_force(const Limits& limits) {
+  auto fresh = std::make_unique<InForce>(InForce{limits, make_stream_policy(limits)});
+  in_force_.store(fresh.get(), std::memory_order_release);
+  in_force_kept_.push_back(std::move(fresh));
+}
+
+void Server::adopt(const Config& config) {
+  const auto changes = compare_configs(config_, config);
+  const bool has_limits = std::any_of(changes.begin(), changes.end(), [](const auto& change) {
+    return change.key.starts_with("limits.");
+  });
+  if (has_limits) put_in_force(config.limits);
+  config_.limits = config.limits;
+  config_.hosts = config.hosts;
+  config_.profiles = config.profiles;
+}
+
+StorageResult<std::vector<HostConfig>> Server::stored_hosts() {
+  auto rows =
+      storage_->read_blocking("server", [](Tx& tx) { return tx.key_value().list("hosts"); });
+  if (!rows) return xmpp::Err(rows.error());
+  std::vector<HostConfig> hosts;
+  for (const auto& row : *rows) hosts.push_back(parse_stored_host(row.key, row.value));
+  return hosts;
+}
+
 void Server::start() {
   if (!environment_.has_threads()) return;
   listeners_ = std::make_unique<ListenerSet>(*this, config_.listen);
@@ -140,6 +205,7 @@ void Server::start() {
   listeners_->start();
   for (auto& worker : workers_) worker->start_thread();
   control_->start();
+  const std::lock_guard lock(certificates_mutex_);
   for (const auto& shown : certificates_->shown()) {
     xmpp::log::info(
         kLog, "certificate",
@@ -164,51 +230,61 @@ void Server::drain(const std::function<bool()>& is_impatient) {
   }
 }
 
-void Server::reload_certificates() {
+std::string Server::load_certificates(const Config& config) {
+  const std::lock_guard lock(certificates_mutex_);
   try {
-    auto fresh = std::make_unique<Certificates>(config_);
-    auto reloaded = tls_context_->reload(fresh->all());
-    if (!reloaded) throw std::runtime_error(reloaded.error().text);
+    auto fresh = std::make_unique<Certificates>(config, certificates_.get());
+    if (tls_context_ == nullptr) {
+      auto context = xmpp::TlsContext::make_server(fresh->all());
+      if (!context) return "TLS: " + context.error().text;
+      tls_context_ = std::move(*context);
+    } else if (!fresh->all().empty()) {  // without hosts nothing is shown anyway
+      auto reloaded = tls_context_->reload(fresh->all());
+      if (!reloaded) return reloaded.error().text;
+    }
     certificates_ = std::move(fresh);
-    xmpp::log::info(kLog, "certificates reloaded");
   } catch (const std::exception& error) {
-    xmpp::log::error(kLog,
-                     "certificates not reloaded, the old ones stay: mend the file and try again",
-                     {kv("why", error.what())});
+    return error.what();
   }
+  return {};
+}
+
+void Server::reload_certificates() {
+  // The control thread is the one that knows which hosts there are.
+  control_->call([this] {
+    const auto wrong = load_certificates(config_);
+    if (wrong.empty()) {
+      xmpp::log::info(kLog, "certificates reloaded");
+    } else {
+      xmpp::log::error(kLog,
+                       "certificates not reloaded, the old ones stay: mend the file and try again",
+                       {kv("why", wrong)});
+    }
+  });
 }
 
 void Server::request_stop() noexcept {
   if (stop_handler_) stop_handler_();
 }
 
-xmpp::sasl::ScramHashSet Server::common_hashes(std::string_view host) const noexcept {
-  xmpp::sasl::ScramHashSet set;
-  auto found = common_hashes_.find(host);
-  if (found == common_hashes_.end()) return set;
-  const auto bits = found->second.load(std::memory_order_relaxed);
-  for (auto hash : xmpp::sasl::kScramHashes) {
-    if ((bits >> static_cast<unsigned>(hash) & 1U) != 0) set.add(hash);
+std::shared_ptr<HostFacts> Server::facts_of(std::string_view host) {
+  const std::lock_guard lock(facts_mutex_);
+  auto found = facts_.find(host);
+  if (found == facts_.end()) {
+    found = facts_.emplace(std::string(host), std::make_shared<HostFacts>()).first;
   }
-  return set;
+  return found->second;
 }
 
-void Server::refresh_common_hashes() {
-  for (auto& [host, bits] : common_hashes_) {
-    auto outcome = storage_->read_blocking(
-        host, [](Tx& tx, const std::string& name) { return tx.accounts().common_hashes(name); },
-        host);
-    if (!outcome) {
-      xmpp::log::warn(kLog, "cannot see which password keys exist: check the database",
-                      {kv("host", host), kv("error", outcome.error().text)});
-      continue;
-    }
-    std::uint8_t value = 0;
-    for (auto hash : xmpp::sasl::kScramHashes) {
-      if (outcome->has(hash)) value |= static_cast<std::uint8_t>(1U << static_cast<unsigned>(hash));
-    }
-    bits.store(value, std::memory_order_relaxed);
+void Server::refresh_facts(const std::string& host) {
+  auto found = storage_->read_blocking(
+      host, [](Tx& tx, const std::string& name) { return load_host_facts(tx, name); }, host);
+  if (!found) {
+    xmpp::log::warn(kLog, "cannot see which password keys exist: check the database",
+                    {kv("host", host), kv("error", found.error().text)});
+    return;
   }
+  facts_of(host)->set(found->common_hashes, std::move(found->counts));
 }
 
 void Server::admit(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,

@@ -1,11 +1,15 @@
 #include "core/worker.h"
 
+#include <algorithm>
+#include <unordered_map>
+
 #include "core/link.h"
 #include "core/server.h"
 
 namespace xmppd {
 namespace {
 constexpr std::size_t kBufferBytes = 64 * 1024;
+constexpr std::size_t kEndedMax = 1'000;
 }  // namespace
 
 Worker::Worker(Server& server, std::size_t index, Environment& environment)
@@ -13,6 +17,7 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
       index_(index),
       poller_(environment.make_poller()),
       rng_(environment.make_rng()),
+      tickets_(*this),
       reactor_(*poller_, environment.clock()),
       outboxes_(server.worker_count()),
       router_(*this),
@@ -24,20 +29,85 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
 Worker::~Worker() {
   stop_and_join();
   drop_links();
+  tickets_.close();
   accounts_.clear();
   for (auto& [name, profile] : profiles_) profile->detach_all();
 }
 
 void Worker::configure(const Config& config) {
+  for (const auto& [name, profile] : config.profiles) add_profile(name, profile);
+  reconcile(config);
+}
+
+ProfileRuntime& Worker::add_profile(const std::string& name, const ProfileConfig& config) {
+  auto& place = profiles_[name];
+  XMPP_ASSERT(!place);
+  place = std::make_unique<ProfileRuntime>(*this, name, config);
+  return *place;
+}
+
+void Worker::reconcile(const Config& config) {
   for (const auto& [name, profile] : config.profiles) {
-    profiles_[name] = std::make_unique<ProfileRuntime>(*this, name, profile);
+    if (ProfileRuntime* runtime = find_profile(name)) runtime->set_auth(profile.auth);
   }
+  std::unordered_map<std::string_view, const HostConfig*> wanted;
+  for (const HostConfig& host : config.hosts) wanted.emplace(host.name, &host);
+  std::vector<std::pair<Host*, xmpp::StreamCondition>> gone;
+  for (auto& [name, host] : hosts_) {
+    const auto found = wanted.find(name);
+    if (found == wanted.end()) {
+      gone.emplace_back(host.get(), xmpp::StreamCondition::host_gone);
+    } else if (found->second->profile != host->profile_.name()) {
+      gone.emplace_back(host.get(), xmpp::StreamCondition::reset);
+    } else {
+      host->admins_ = found->second->admins;
+    }
+  }
+  for (const auto& [host, condition] : gone) remove_host(*host, {condition, {}});
   for (const HostConfig& host : config.hosts) {
-    auto profile = profiles_.find(host.profile);
-    XMPP_ASSERT(profile != profiles_.end());  // the configuration was validated
-    hosts_[host.name] = std::make_unique<Host>(*this, *profile->second,
-                                               xmpp::Jid::from_prepared(host.name), host.admins);
+    if (!hosts_.contains(host.name)) add_host(host);
   }
+}
+
+void Worker::add_host(const HostConfig& config) {
+  auto profile = profiles_.find(config.profile);
+  XMPP_ASSERT(profile != profiles_.end());  // the configuration was validated
+  auto retired = std::find_if(retired_hosts_.begin(), retired_hosts_.end(), [&](const auto& host) {
+    return host->name() == config.name && &host->profile_ == profile->second.get();
+  });
+  if (retired == retired_hosts_.end()) {
+    hosts_[config.name] = std::make_unique<Host>(
+        *this, *profile->second, xmpp::Jid::from_prepared(config.name), config.admins);
+    return;
+  }
+  (*retired)->admins_ = config.admins;
+  hosts_[config.name] = std::move(*retired);
+  retired_hosts_.erase(retired);
+}
+
+template <typename Wanted>
+void Worker::end_detached(Wanted wanted) {
+  std::vector<Session*> ending;
+  accounts_.for_each([&](Account& account) {
+    for (auto& session : account.detached_) {
+      if (wanted(*session)) ending.push_back(session.get());
+    }
+  });
+  for (Session* session : ending) Session::end(session->take_detached());
+}
+
+void Worker::remove_host(Host& host, const xmpp::StreamError& error) {
+  // First the name, so that nothing is routed to it while its sessions end.
+  auto place = hosts_.find(host.name());
+  retired_hosts_.push_back(std::move(place->second));
+  hosts_.erase(place);
+  for_each_link([&](Link& link) {
+    if (link.host() == &host) link.expel(error);
+  });
+  end_detached([&](const Session& session) { return &session.account_.host_ == &host; });
+  // What their tasks began in storage is finished there; nobody is left to be told.
+  accounts_.erase_if([&](Account& account) { return &account.host_ == &host; });
+  host.slots_ = {};
 }
 
 void Worker::start_thread() {
@@ -50,16 +120,47 @@ void Worker::stop_and_join() {
   thread_.join();
 }
 
-void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error) {
+void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error,
+                          const xmpp::Jid& except) {
   for_each_link([&](Link& link) {
-    if (link.is_authenticated_as(account)) link.fail(error);
+    if (!link.is_authenticated_as(account)) return;
+    const bool is_spared =
+        !except.is_empty() && link.session() != nullptr && link.session()->jid() == except;
+    if (!is_spared) link.fail(error);
   });
+  if (Account* live = accounts_.find(account)) {
+    for (auto& session : live->detached_) session->end_soon();
+  }
   activator_.forget(account);
+}
+
+void Worker::end_account(const xmpp::Jid& jid, const RosterRecord& roster,
+                         const xmpp::StreamError& error) {
+  if (Host* host = find_host(jid.domain())) {
+    router_.tell_removed(accounts_.get_or_make(jid, *host), roster);
+    drop_later(jid);
+  }
+  end_links_of(jid, error);
 }
 
 void Worker::drop_links() {
   while (!links_.empty()) links_.back()->drop();
   buried_.clear();
+  // The others come back with the next server.
+  end_detached([](const Session& session) { return !session.is_stored(); });
+}
+
+void Worker::note_ended(std::string id, const xmpp::Jid& account, std::uint32_t handled) {
+  if (ended_.size() >= kEndedMax) ended_.pop_front();
+  ended_.push_back({std::move(id), account, handled});
+}
+
+std::optional<std::uint32_t> Worker::find_ended(std::string_view id,
+                                                const xmpp::Jid& account) const noexcept {
+  for (const EndedSession& one : ended_) {
+    if (one.id == id && one.account.bare_equals(account)) return one.handled;
+  }
+  return std::nullopt;
 }
 
 Host* Worker::find_host(std::string_view domain) noexcept {
@@ -118,6 +219,7 @@ void Worker::end_of_turn() {
   for (const xmpp::Jid& jid : std::exchange(maybe_idle_, {})) {
     if (Account* account = accounts_.find(jid)) accounts_.drop_if_idle(*account);
   }
+  tickets_.publish();
   accounts_.trim(server_.limits().cached_accounts);
   for (std::size_t to = 0; to < outboxes_.size(); ++to) {
     outboxes_[to].publish([&](auto* newest, auto* oldest, std::size_t count) {

@@ -8,8 +8,10 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +26,7 @@
 #include "core/environment.h"
 #include "core/profile_runtime.h"
 #include "core/router.h"
+#include "core/ticket_office.h"
 #include "xmpp/base/hash.h"
 #include "xmpp/net/reactor.h"
 #include "xmppd/host.h"
@@ -33,6 +36,7 @@ namespace xmppd {
 class Link;
 class Server;
 struct Entrance;
+struct RosterRecord;
 
 class Worker {
  public:
@@ -43,9 +47,16 @@ class Worker {
 
   // Makes the profiles and hosts of `config`; modules are attached by the module manager.
   void configure(const Config& config);
+  // Serves the hosts of `config` from now on, between two turns' hooks: makes those that are new,
+  // ends the streams, sessions and accounts of those that are gone (host-gone) or have another
+  // profile (reset), and leaves the others in peace. REQUIRES: the profiles exist, see
+  // add_profile().
+  void reconcile(const Config& config);
+  // A profile without modules yet.
+  ProfileRuntime& add_profile(const std::string& name, const ProfileConfig& config);
   void start_thread();
-  // Drops all links; their sessions still fire Unbound. REQUIRES: no worker's thread runs, all
-  // workers exist.
+  // Drops all links and ends all sessions, which still fire Unbound. REQUIRES: no worker's thread
+  // runs, all workers exist.
   void drop_links();
   // Ends the thread; links and accounts are destroyed by the destructor.
   void stop_and_join();
@@ -57,6 +68,7 @@ class Worker {
   [[nodiscard]] AccountTable& accounts() noexcept { return accounts_; }
   [[nodiscard]] Activator& activator() noexcept { return activator_; }
   [[nodiscard]] Router& router() noexcept { return router_; }
+  [[nodiscard]] TicketOffice& tickets() noexcept { return tickets_; }
   // Mail for another worker, published at the end of this turn.
   void send_mail(std::size_t destination, xmpp::net::Mail* mail) noexcept {
     outboxes_[destination].add(mail);
@@ -64,9 +76,11 @@ class Worker {
 
   // nullptr: not a domain of this server.
   [[nodiscard]] Host* find_host(std::string_view domain) noexcept;
+  // Also those that are served no more.
   template <typename F>
   void for_each_host(F&& visit) {
     for (auto& [name, host] : hosts_) visit(*host);
+    for (auto& host : retired_hosts_) visit(*host);
   }
   [[nodiscard]] ProfileRuntime* find_profile(std::string_view name) noexcept;
   template <typename F>
@@ -89,9 +103,13 @@ class Worker {
   // Drops the account at the end of this turn if nothing needs it any more.
   void drop_later(const xmpp::Jid& account) { maybe_idle_.push_back(account); }
   [[nodiscard]] std::size_t link_count() const noexcept { return links_.size(); }
-  // The account has gone: ends every link that was authenticated as it, bound or not, and forgets
-  // what is remembered of it.
-  void end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error);
+  // Ends every link that was authenticated as this account, bound or not, but that of the full JID
+  // `except`, and forgets what is remembered of the account.
+  void end_links_of(const xmpp::Jid& account, const xmpp::StreamError& error,
+                    const xmpp::Jid& except = {});
+  // The same for an account that was removed from storage, after the hook Removed.
+  void end_account(const xmpp::Jid& jid, const RosterRecord& roster,
+                   const xmpp::StreamError& error);
   template <typename F>
   void for_each_link(F&& visit) {
     for (std::size_t i = 0; i < links_.size(); ++i) visit(*links_[i]);
@@ -109,6 +127,11 @@ class Worker {
   // Scratch memory for decrypted text; contents last until the next read.
   [[nodiscard]] std::span<char> plain_buffer() noexcept { return plain_buffer_; }
 
+  // The end of a session that could have been resumed: what its client may still learn of it.
+  void note_ended(std::string id, const xmpp::Jid& account, std::uint32_t handled);
+  [[nodiscard]] std::optional<std::uint32_t> find_ended(std::string_view id,
+                                                        const xmpp::Jid& account) const noexcept;
+
   // Bound sessions; for any thread.
   [[nodiscard]] std::size_t session_count() const noexcept {
     return session_count_.load(std::memory_order_relaxed);
@@ -121,11 +144,16 @@ class Worker {
 
  private:
   void end_of_turn();
+  template <typename Wanted>
+  void end_detached(Wanted wanted);
+  void add_host(const HostConfig& config);
+  void remove_host(Host& host, const xmpp::StreamError& error);
 
   Server& server_;
   const std::size_t index_;
   std::unique_ptr<xmpp::net::Poller> poller_;
   std::unique_ptr<xmpp::Rng> rng_;
+  TicketOffice tickets_;  // before the reactor: mail that it destroys may hold tickets
   xmpp::net::Reactor reactor_;
   std::vector<xmpp::net::Outbox> outboxes_;  // by destination
   Router router_;
@@ -133,10 +161,19 @@ class Worker {
   std::vector<char> plain_buffer_;
   std::map<std::string, std::unique_ptr<ProfileRuntime>, std::less<>> profiles_;
   std::unordered_map<std::string, std::unique_ptr<Host>, xmpp::KeyedHash, std::equal_to<>> hosts_;
+  // No longer served. A host that comes back with the same profile is one of them, so there are
+  // never more than names and profiles that were ever served.
+  std::vector<std::unique_ptr<Host>> retired_hosts_;
   AccountTable accounts_;
   std::vector<std::unique_ptr<Link>> links_;
   std::vector<std::unique_ptr<Link>> buried_;
   std::vector<xmpp::Jid> maybe_idle_;
+  struct EndedSession {
+    std::string id;
+    xmpp::Jid account;
+    std::uint32_t handled;
+  };
+  std::deque<EndedSession> ended_;  // the last kEndedMax
   bool is_draining_ = false;
   std::atomic<std::size_t> session_count_{0};
   std::thread thread_;

@@ -220,7 +220,7 @@ class Blocking final : public Module {
       }
     }
     if (!is_block) change.others.jids = list.jids;
-    account.spawn(store(account, std::move(change), std::move(jids), ticket));
+    account.spawn(*scope_, store(account, std::move(change), std::move(jids), ticket));
   }
 
   // `jids`: what was asked for, and so what sessions are told.

@@ -2,6 +2,7 @@
 // Answers what the server is and can do; for an own account, that it is one.
 #include "xmpp/xep/disco.h"
 
+#include "xmppd/disco.h"
 #include "xmppd/module.h"
 
 namespace xmppd::mod::disco {
@@ -23,18 +24,23 @@ class Disco final : public Module {
 
  private:
   static IqReply info(IqCall& call, const DiscoInfo& query) {
-    if (!query.node.empty()) return IqReply::error(StanzaCondition::item_not_found);
     DiscoInfo answer;
     if (call.target == Target::own_account) {
+      if (!query.node.empty()) return IqReply::error(StanzaCondition::item_not_found);
       // XEP-0030 8: a registered account.
       answer.identities.push_back({"account", "registered", "", ""});
       answer.features.push_back({std::string(xmpp::ns::disco_info)});
       return IqReply::with(answer);
     }
-    for (const auto& identity : call.host.identities()) {
-      answer.identities.push_back({identity.category, identity.type, identity.name, ""});
+    answer = make_disco_info(call.host);
+    if (!query.node.empty()) {
+      // XEP-0115 6.2: who has seen our <c/> asks for that very version.
+      const auto caps = make_caps(answer);
+      if (query.node != caps.node + "#" + caps.ver) {
+        return IqReply::error(StanzaCondition::item_not_found);
+      }
+      answer.node = query.node;
     }
-    for (const auto& feature : call.host.features()) answer.features.push_back({feature});
     return IqReply::with(answer);
   }
 

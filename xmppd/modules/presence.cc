@@ -1,4 +1,4 @@
-// RFC 6121 4 partial: subscribers who also got directed presence may see it go twice
+// RFC 6121 4 complete
 // Keeps each session's presence, tells the account's other sessions, and remembers directed
 // presence so that whoever saw a session come also sees it go (RFC 6121 4). Subscribers are the
 // module subscription's.
@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "xmppd/directed_presence.h"
 #include "xmppd/module.h"
 
 namespace xmppd::mod::presence {
@@ -20,6 +21,21 @@ namespace {
 
 // Entities that a session sent directed presence to (RFC 6121 4.6).
 struct Directed {
+  static constexpr std::string_view kSlotName = "directed";
+  [[nodiscard]] std::string save() const {
+    std::string lines;
+    for (const Jid& target : targets) lines.append(target.str()).append("\n");  // never in a JID
+    return lines;
+  }
+  static std::optional<Directed> restore(std::string_view saved) {
+    Directed directed;
+    while (!saved.empty()) {
+      const auto end = saved.find('\n');
+      if (auto jid = Jid::parse(saved.substr(0, end))) directed.targets.push_back(std::move(*jid));
+      saved.remove_prefix(end == std::string_view::npos ? saved.size() : end + 1);
+    }
+    return directed;
+  }
   std::vector<Jid> targets;
 };
 constexpr std::size_t kDirectedMax = 1000;
@@ -28,9 +44,15 @@ constexpr std::size_t kDirectedMax = 1000;
 std::optional<std::int8_t> priority_of(const Stanza& presence) {
   auto text = presence.child_text("priority");
   if (!text) return std::int8_t{0};
+  // An integer of XML Schema: white space around it, and a plus sign.
+  std::string_view digits = *text;
+  constexpr std::string_view kSpace = " \t\r\n";
+  digits.remove_prefix(std::min(digits.find_first_not_of(kSpace), digits.size()));
+  digits.remove_suffix(digits.size() - (digits.find_last_not_of(kSpace) + 1));
+  if (digits.size() > 1 && digits[0] == '+' && digits[1] != '-') digits.remove_prefix(1);
   int value = 0;
-  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
-  if (error != std::errc() || end != text->data() + text->size() || value < -128 || value > 127) {
+  auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  if (error != std::errc() || end != digits.data() + digits.size() || value < -128 || value > 127) {
     return std::nullopt;
   }
   return static_cast<std::int8_t>(value);
@@ -44,16 +66,28 @@ bool is_of_subscriptions(StanzaType type) {
 
 }  // namespace
 
-class Presence final : public Module {
+class Presence final : public Module, public DirectedPresence {
  public:
   void attach(Scope& scope) override {
     directed_ = scope.session_slot<Directed>();
+    scope.provide<DirectedPresence>(*this);
     scope.on<FromSession>(Stage::deliver, [this](FromSession& hook) { return on_sent(hook); });
+    scope.on<SentByAccount>(Stage::deliver,
+                            [this](SentByAccount& hook) { return on_leaving(hook); });
+    scope.on<ToAccount>(Stage::copy, [this](ToAccount& hook) { return on_entity_gone(hook); });
     scope.on<ToAccount>(Stage::deliver, [](ToAccount& hook) { return deliver(hook); });
     scope.on<Available>(Stage::deliver, [](Available& hook) { return on_available(hook); });
     scope.on<Unavailable>(Stage::deliver,
                           [this](Unavailable& hook) { return on_unavailable(hook); });
     scope.on<Unbound>(Stage::deliver, [this](Unbound& hook) { return on_unbound(hook); });
+  }
+
+  bool has_told(Session& session, const Jid& entity) override {
+    const auto& targets = session[directed_].targets;
+    return std::find(targets.begin(), targets.end(), entity) != targets.end();
+  }
+  std::vector<Jid> take(Session& session) override {
+    return std::exchange(session[directed_].targets, {});
   }
 
  private:
@@ -86,15 +120,34 @@ class Presence final : public Module {
 
   // Remembers whom to tell at the end; the stanza itself goes on to the router.
   Verdict on_directed(FromSession& hook) {
+    if (hook.stanza.type() != StanzaType::available || has_told(hook.from, hook.stanza.to())) {
+      return Verdict::pass;
+    }
     auto& targets = hook.from[directed_].targets;
-    auto known = std::find(targets.begin(), targets.end(), hook.stanza.to());
-    if (hook.stanza.type() == StanzaType::available) {
-      if (known == targets.end()) {
-        if (targets.size() >= kDirectedMax) return hook.bounce(StanzaCondition::policy_violation);
-        targets.push_back(hook.stanza.to());
-      }
-    } else if (hook.stanza.type() == StanzaType::unavailable && known != targets.end()) {
-      targets.erase(known);
+    if (targets.size() >= kDirectedMax) return hook.bounce(StanzaCondition::policy_violation);
+    targets.push_back(hook.stanza.to());
+    return Verdict::pass;
+  }
+
+  // Whoever is told, by the client or on its behalf, need not be told again.
+  Verdict on_leaving(SentByAccount& hook) {
+    const Stanza& stanza = hook.stanza;
+    if (!stanza.is_presence() || stanza.type() != StanzaType::unavailable) return Verdict::pass;
+    Session* session = hook.from.find_session(stanza.from().resource());
+    if (session == nullptr) return Verdict::pass;
+    std::erase_if((*session)[directed_].targets, [&to = stanza.to()](const Jid& target) {
+      return target == to || (to.is_bare() && target.bare_equals(to));
+    });
+    return Verdict::pass;
+  }
+
+  // RFC 6121 4.6.1: nor does who has gone itself, e.g. a room that was left.
+  Verdict on_entity_gone(ToAccount& hook) {
+    const Stanza& stanza = hook.stanza;
+    if (!stanza.is_presence() || stanza.type() != StanzaType::unavailable) return Verdict::pass;
+    for (Session* session : hook.to.sessions()) {
+      if (stanza.to().is_full() && session->jid() != stanza.to()) continue;
+      std::erase((*session)[directed_].targets, stanza.from());
     }
     return Verdict::pass;
   }
@@ -108,7 +161,7 @@ class Presence final : public Module {
       session->deliver(stanza);
       return Verdict::handled;
     }
-    if (stanza.type() == StanzaType::error) return Verdict::drop;
+    // RFC 6121 3.1.2: also why a request, which is sent in the account's name, could not be routed.
     for (Session* session : hook.to.sessions()) {
       if (session->is_available()) session->deliver(stanza);
     }
@@ -140,8 +193,9 @@ class Presence final : public Module {
   }
 
   void tell_directed(Session& session, const Stanza& presence) {
-    auto targets = std::exchange(session[directed_].targets, {});
-    for (Jid& target : targets) session.account().send(addressed(presence, std::move(target)));
+    for (Jid& target : take(session)) {
+      session.account().send(addressed(presence, std::move(target)));
+    }
   }
 
   // However a session ends, everybody who saw it is told (RFC 6121 4.5.2).

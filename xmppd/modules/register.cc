@@ -1,4 +1,4 @@
-// XEP-0077 2.4 partial: no forms, no redirection
+// XEP-0077 2.4 partial: no redirection
 // In-band registration, change of password, and cancellation. Closed unless `allow` opens it.
 #include "xmpp/xep/register.h"
 
@@ -22,6 +22,30 @@ using xmpp::StanzaCondition;
 using xmpp::Task;
 using xmpp::sasl::ScramKeys;
 using xmpp::xep::Register;
+
+// What a client fills in; the fields of XEP-0077 itself and those of the form mean the same.
+struct Wanted {
+  std::string username;
+  std::string password;
+};
+constexpr auto kForm =
+    xmpp::form::table<Wanted>(xmpp::ns::register_,
+                              xmpp::form::field("username", &Wanted::username, "User name",
+                                                xmpp::form::FieldType::text_single, true),
+                              xmpp::form::field("password", &Wanted::password, "Password",
+                                                xmpp::form::FieldType::text_private, true));
+constexpr std::string_view kInstructions = "Choose a user name and a password.";
+
+// XEP-0077 6: a form that comes with a request is what counts. False: it is no answer to ours.
+bool take_form(Register& query) {
+  if (!query.form) return true;
+  Wanted wanted;
+  if (query.form->type != xmpp::form::FormType::submit) return false;
+  if (!xmpp::form::apply(kForm, *query.form, wanted)) return false;
+  query.username = std::move(wanted.username);
+  query.password = Secret(std::move(wanted.password));
+  return true;
+}
 
 // How many registrations came from each address within its current hour. One table for the
 // process, not one per instance: the kernel spreads the connections of one address over the
@@ -86,6 +110,20 @@ class Registration final : public Module {
     const bool is_only_one;
   };
 
+  // Is the name kept from clients? Names in `reserved` are compared as localparts are.
+  [[nodiscard]] bool is_reserved(const Jid& account) const {
+    std::string_view rest = *reserved_;
+    while (!rest.empty()) {
+      const auto end = rest.find_first_of(", ");
+      const auto name = rest.substr(0, end);
+      rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+      if (name.empty()) continue;
+      const auto jid = Jid::make(name, account.domain());
+      if (jid && jid->local() == account.local()) return true;
+    }
+    return false;
+  }
+
   // Before authentication: asks for the fields, or makes the account.
   Task<IqReply> enroll(IqCall& call, Register query) {
     if (*allow_ == "loopback" && !call.is_loopback) {
@@ -93,17 +131,27 @@ class Registration final : public Module {
     }
     if (!call.is_set()) {
       Register form;
-      form.instructions = "Choose a user name and a password.";
+      form.instructions = kInstructions;
       form.username = "";
       form.password = Secret();
+      form.form = xmpp::form::make_form(kForm, Wanted{});
+      form.form->title = "Registration";
+      form.form->instructions.emplace_back(kInstructions);
       co_return IqReply::with(form);
     }
-    if (!query.username || !query.password) {
-      co_return IqReply::error({StanzaCondition::bad_request, "username and password are needed"});
+    // XEP-0077 3.2: nobody is known yet whose account could be removed.
+    if (query.remove) co_return IqReply::error(StanzaCondition::unexpected_request);
+    if (!take_form(query)) co_return IqReply::error(StanzaCondition::bad_request);
+    if (!query.username || !query.password) {  // 3.1
+      co_return IqReply::error(
+          {StanzaCondition::not_acceptable, "username and password are needed"});
     }
     auto jid = Jid::make(*query.username, call.host.name());
     if (!jid || jid->local().empty() || xmpp::prep::nodeprep_differs(jid->local())) {
       co_return IqReply::error({StanzaCondition::not_acceptable, "This user name is not possible"});
+    }
+    if (is_reserved(*jid)) {
+      co_return IqReply::error({StanzaCondition::not_acceptable, "This user name is reserved"});
     }
     auto password = xmpp::sasl::prepare_password(query.password->reveal());
     if (!password) {
@@ -147,15 +195,21 @@ class Registration final : public Module {
       co_return IqReply::with(answer);
     }
     if (query.remove) {
+      if (query.username || query.password || query.form) {  // XEP-0077 3.2: it stands alone
+        co_return IqReply::error({StanzaCondition::bad_request, "<remove/> stands alone"});
+      }
       auto removing = scope_->storage().write(
           scope_->reactor(), account,
-          [](Tx& tx, const Jid& who) { return tx.accounts().remove(who); }, account);
+          [](Tx& tx, const Jid& who) { return remove_account(tx, who); }, account);
       auto removed = co_await removing;
       if (!removed) co_return storage_failed(removed.error());
-      call.host.end_sessions(account, {xmpp::StreamCondition::not_authorized, "Account removed"});
+      call.host.end_account(account, std::move(*removed).value_or(RosterRecord()),
+                            {xmpp::StreamCondition::not_authorized, "Account removed"});
       co_return IqReply::ok();
     }
-    if (!query.username || !query.password || *query.username != account.local()) {
+    const bool is_readable = take_form(query);
+    const auto named = Jid::make(query.username.value_or(""), account.domain());
+    if (!is_readable || !query.password || !named || !(*named == account)) {
       co_return IqReply::error(
           {StanzaCondition::bad_request, "your own username and a new password are needed"});
     }
@@ -180,6 +234,9 @@ class Registration final : public Module {
     auto stored = co_await storing;
     if (!stored) co_return storage_failed(stored.error());
     if (!*stored) co_return IqReply::error(StanzaCondition::item_not_found);
+    // Whoever got in with the old password goes, and may come back with the new one.
+    call.host.end_sessions(account, {xmpp::StreamCondition::reset, "Password changed"},
+                           call.request.from());
     co_return IqReply::ok();
   }
 
@@ -211,6 +268,14 @@ class Registration final : public Module {
                              "none",
                              {"none", "loopback", "all"},
                              "Who may register an account: nobody, clients on this machine, all."};
+  Option<std::string> reserved_{
+      *this,
+      "reserved",
+      "abuse admin administrator hostmaster mailer-daemon no-reply noreply operator postmaster "
+      "root "
+      "security support system webmaster",
+      {},
+      "Names that clients cannot register, with spaces or commas between them."};
   Option<std::int64_t> per_address_{
       *this, "per_address", 10,
       0,     1'000'000,     "Registrations of a remote address in an hour; 0 = no limit."};

@@ -46,8 +46,12 @@ struct State {
 };
 
 struct Interest {
+  static constexpr std::string_view kSlotName = "interest";
+  [[nodiscard]] std::string save() const { return wants_pushes ? "pushes" : ""; }
+  static std::optional<Interest> restore(std::string_view saved) {
+    return Interest{!saved.empty()};
+  }
   bool wants_pushes = false;
-  bool wants_versions = false;
 };
 
 xep::RosterItem to_item(const RosterContact& contact) {
@@ -77,7 +81,7 @@ IqReply make_reply(const Roster& roster, const std::optional<std::string>& known
   std::string version = std::to_string(roster.version);
   if (known == version) return IqReply::ok();
   xep::Roster all;
-  if (known) all.version = std::move(version);
+  all.version = std::move(version);
   for (const auto& [jid, contact] : roster.contacts) {
     if (contact.is_listed) all.items.push_back(to_item(contact));
   }
@@ -111,6 +115,28 @@ class RosterModule final : public Module, public RosterService {
     }
   }
 
+  void keep_last_presence(Account& account, std::string presence) override {
+    State& state = account[state_];
+    state.roster.last_presence = presence;
+    // Nobody waits for it. Without the account it is refused, and that is well.
+    scope_->storage().write_then(
+        scope_->reactor(), account.jid(), [](const StorageResult<bool>&) {},
+        [](Tx& tx, const Jid& who, const std::string& text) -> StorageResult<bool> {
+          if (auto put = tx.rosters().put_last_presence(who, text); !put) {
+            return xmpp::Err(put.error());
+          }
+          return true;
+        },
+        account.jid(), std::move(presence));
+  }
+
+  void forget(Account& account) override {
+    State& state = account[state_];
+    state.is_loaded = false;
+    state.roster = {};
+    state.items = state.requests = 0;
+  }
+
   void change(Account& account, Jid contact, Edit edit, Done done) override {
     State& state = account[state_];
     if (state.jobs.size() >= kJobsMax) {
@@ -128,11 +154,12 @@ class RosterModule final : public Module, public RosterService {
     state.jobs.push_back(std::move(job));
     if (state.is_working) return;
     state.is_working = true;
-    account.spawn(work(account));
+    account.spawn(*scope_, work(account, life_));
   }
 
-  // Does the jobs of an account one after the other.
-  Task<void> work(Account& account) {
+  // Does the jobs of an account one after the other. It belongs to the account, which it keeps in
+  // memory; the module, and with it the state, may be gone after a suspension.
+  Task<void> work(Account& account, std::weak_ptr<const bool> life) {
     State& state = account[state_];
     while (!state.jobs.empty()) {
       if (!state.is_loaded) {
@@ -140,6 +167,7 @@ class RosterModule final : public Module, public RosterService {
             scope_->reactor(), account.jid(),
             [](Tx& tx, const Jid& who) { return tx.rosters().load(who); }, account.jid());
         auto loaded = co_await loading;
+        if (life.expired()) co_return;
         take_loaded(account, state, std::move(loaded));
         continue;
       }
@@ -158,6 +186,7 @@ class RosterModule final : public Module, public RosterService {
       const bool is_visible = differs_visibly(current(state, job.contact), next);
       auto storing = store(account.jid(), next, is_visible);
       auto version = co_await storing;
+      if (life.expired()) co_return;
       take_stored(account, state, job, next, is_visible, version);
     }
     state.is_working = false;
@@ -177,6 +206,7 @@ class RosterModule final : public Module, public RosterService {
     }
     state.roster = {};
     state.roster.version = loaded->version;
+    state.roster.last_presence = std::move(loaded->last_presence);
     state.items = state.requests = 0;
     for (RosterContact& contact : loaded->contacts) {
       state.items += contact.is_listed ? 1 : 0;
@@ -252,15 +282,14 @@ class RosterModule final : public Module, public RosterService {
     if (is_visible) push(account, next, *version);
   }
 
-  // RFC 6121 2.1.6: to every session that asked for the roster.
+  // RFC 6121 2.1.6: to every session that asked for the roster; 2.6.3: with the version, asked for
+  // or not.
   void push(Account& account, const RosterContact& contact, std::uint64_t version) {
     xep::Roster query;
     query.items.push_back(to_item(contact));
+    query.version = std::to_string(version);
     for (Session* session : account.sessions()) {
-      const Interest& interest = (*session)[interest_];
-      if (!interest.wants_pushes) continue;
-      query.version.reset();
-      if (interest.wants_versions) query.version = std::to_string(version);
+      if (!(*session)[interest_].wants_pushes) continue;
       Stanza stanza =
           Stanza::iq(StanzaType::set, session->jid(), "push" + std::to_string(++pushes_));
       stanza.add(query);
@@ -292,7 +321,7 @@ class RosterModule final : public Module, public RosterService {
            }
            // From now on, so that no push comes before the result.
            if (Session* session = owner.find_session(from.resource())) {
-             (*session)[interest_] = {true, known.has_value()};
+             (*session)[interest_].wants_pushes = true;
            }
            ticket.complete(make_reply(*roster, known));
          });
@@ -334,19 +363,19 @@ class RosterModule final : public Module, public RosterService {
            });
   }
 
-  // RFC 6121 2.5.2: with the item go the subscriptions, both ways.
+  // RFC 6121 2.5.2: with the item go the subscriptions, both ways; 3.2.2: presence before that.
   static void cancel(Account& account, const RosterContact& removed) {
     if (has_to(removed.subscription) || removed.is_asked) {
       account.send(Stanza::presence(StanzaType::unsubscribe, removed.jid));
     }
     if (!has_from(removed.subscription)) return;
-    account.send(Stanza::presence(StanzaType::unsubscribed, removed.jid));
     for (Session* session : account.sessions()) {
       if (!session->is_available()) continue;
       Stanza gone = Stanza::presence(StanzaType::unavailable, removed.jid);
       gone.envelope().from = session->jid();
       account.send(std::move(gone));
     }
+    account.send(Stanza::presence(StanzaType::unsubscribed, removed.jid));
   }
 
   static IqReply reply_of(RosterOutcome outcome) {
@@ -411,6 +440,7 @@ class RosterModule final : public Module, public RosterService {
   AccountSlot<State> state_;
   SessionSlot<Interest> interest_;
   std::uint64_t pushes_ = 0;
+  std::shared_ptr<const bool> life_ = std::make_shared<const bool>(true);
 };
 XMPPD_MODULE(RosterModule, {.name = "roster", .xep = "RFC 6121", .summary = "Keeps rosters"});
 

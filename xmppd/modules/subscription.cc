@@ -1,13 +1,16 @@
-// RFC 6121 3 partial: the last unavailable presence is not kept for probes
-// Presence subscriptions by the table of appendix A, with pre-approval; broadcast of presence to
+// RFC 6121 3 complete
+// Presence subscriptions by the rules of appendix A, with pre-approval; broadcast of presence to
 // those who may see it, probes and their answers.
 #include "xmppd/subscription.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
 
+#include "xmpp/xep/delay.h"
 #include "xmpp/xml/document.h"
+#include "xmppd/directed_presence.h"
 #include "xmppd/module.h"
 #include "xmppd/roster.h"
 
@@ -20,8 +23,8 @@ using xmpp::StanzaType;
 
 namespace {
 
-// A request that is bigger is kept without what it contains.
-constexpr std::size_t kRequestBytesMax = 4096;
+// A request or a last presence that is bigger is kept without what it contains.
+constexpr std::size_t kKeptBytesMax = 4096;
 
 std::optional<SubscriptionVerb> verb_of(const Stanza& stanza) {
   if (!stanza.is_presence()) return std::nullopt;
@@ -48,11 +51,25 @@ Stanza stamped(Stanza stanza, const Jid& from, const Jid& to) {
 
 std::string request_of(Stanza stanza) {
   std::string text = to_xml(stanza, xmpp::ns::client);
-  if (text.size() > kRequestBytesMax) {
+  if (text.size() > kKeptBytesMax) {
     stanza.clear_payloads();
     text = to_xml(stanza, xmpp::ns::client);
   }
   return text;
+}
+
+std::optional<Stanza> parse_kept(const std::string& text) {
+  auto document = xmpp::xml::Document::parse(text, xmpp::ns::client);
+  if (!document) return std::nullopt;
+  auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
+  if (!parsed) return std::nullopt;
+  return std::move(parsed->stanza);
+}
+
+bool is_available(const Account& account) {
+  const auto sessions = account.sessions();
+  return std::any_of(sessions.begin(), sessions.end(),
+                     [](const Session* session) { return session->is_available(); });
 }
 
 // What an edit of the roster decided and its end carries out.
@@ -90,55 +107,17 @@ void deliver_presence(Account& account, const Stanza& stanza) {
 }
 
 void plan_outbound(Plan& plan, RosterContact& contact) {
-  const auto step =
-      subscription_step(SubscriptionWay::outbound, plan.verb, subscription_state(contact));
   plan.had_from = has_from(contact.subscription);
-  plan.goes_on = step.goes_on;
-  set_subscription_state(contact, step.next);
+  plan.goes_on = send_subscription(plan.verb, contact).goes_on;
   plan.has_from = has_from(contact.subscription);
-  switch (plan.verb) {
-    case SubscriptionVerb::subscribe:
-      contact.is_listed = true;
-      break;
-    case SubscriptionVerb::subscribed:
-      // RFC 6121 3.4: who has not asked yet is approved in advance.
-      if (!plan.has_from) contact.is_approved = true;
-      contact.is_listed = true;
-      break;
-    case SubscriptionVerb::unsubscribed:
-      contact.is_approved = false;
-      break;
-    case SubscriptionVerb::unsubscribe:
-      break;
-  }
 }
 
 void plan_inbound(Plan& plan, RosterContact& contact) {
-  plan.had_from = plan.has_from = has_from(contact.subscription);
-  if (plan.verb == SubscriptionVerb::subscribe && contact.is_approved && !plan.had_from) {
-    const bool is_to = has_to(contact.subscription);
-    contact.subscription = is_to ? RosterSubscription::both : RosterSubscription::from;
-    contact.request.clear();
-    plan.is_answered = plan.has_from = true;
-    return;
-  }
-  const auto step =
-      subscription_step(SubscriptionWay::inbound, plan.verb, subscription_state(contact));
+  plan.had_from = has_from(contact.subscription);
+  const auto step = receive_subscription(plan.verb, contact, request_of(plan.stanza));
   plan.goes_on = step.goes_on;
   plan.is_answered = step.is_answered;
-  set_subscription_state(contact, step.next);
   plan.has_from = has_from(contact.subscription);
-  if (plan.verb == SubscriptionVerb::subscribe && step.goes_on) {
-    contact.request = request_of(plan.stanza);
-  }
-}
-
-// RFC 6121 3.1.3: again at every login until it is answered.
-void deliver_request(Session& session, const RosterContact& contact) {
-  auto document = xmpp::xml::Document::parse(contact.request, xmpp::ns::client);
-  if (!document) return;
-  auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
-  if (parsed) session.deliver(std::move(parsed->stanza));
 }
 
 void broadcast(Account& account, const Roster& roster, const Stanza& presence) {
@@ -150,40 +129,66 @@ void broadcast(Account& account, const Roster& roster, const Stanza& presence) {
   }
 }
 
+// Does broadcast presence reach it: a subscriber, or the account itself?
+bool is_broadcast_to(const Account& account, const Roster* roster, const Jid& entity) {
+  if (entity.bare_equals(account.jid())) {
+    const Session* session = account.find_session(entity.resource());
+    return entity.is_bare() || (session != nullptr && session->is_available());
+  }
+  const RosterContact* contact = roster == nullptr ? nullptr : roster->find(entity);
+  return contact != nullptr && has_from(contact->subscription);
+}
+
+// What a session that has become available is told.
 void begin(Account& account, const Roster& roster, const Jid& from) {
   for (const auto& [jid, contact] : roster.contacts) {
     if (!has_to(contact.subscription)) continue;
+    // In the name of the full JID, though 4.3 has the bare one: the other sessions, which have been
+    // answered, are spared.
     Stanza probe = Stanza::presence(StanzaType::probe, jid);
     probe.envelope().from = from;
     account.send(std::move(probe));
   }
   for (const auto& [jid, contact] : roster.contacts) {
     if (contact.request.empty()) continue;
-    if (Session* session = account.find_session(from.resource())) {
-      deliver_request(*session, contact);
-    }
+    Session* session = account.find_session(from.resource());
+    if (session == nullptr || !session->is_available()) return;
+    // RFC 6121 3.1.3: again at every login until it is answered.
+    if (auto request = parse_kept(contact.request)) session->deliver(std::move(*request));
   }
 }
 
-// RFC 6121 4.3.2.
-void answer_probe(Account& account, const Roster& roster, const Jid& from) {
-  const RosterContact* contact = roster.find(from);
-  if (contact == nullptr || !has_from(contact->subscription)) {
-    // The prober believes in a permission that is not there; who still waits is not turned down.
-    if (contact == nullptr || contact->request.empty()) {
-      account.send(Stanza::presence(StanzaType::unsubscribed, from.bare()));
-    }
+// Presence to who asked, and nothing more than that where `presence` is nothing more.
+void answer(Account& account, const Jid& to, const Jid& from, Stanza presence) {
+  presence.envelope().to = to;
+  presence.envelope().from = from;
+  account.send(std::move(presence));
+}
+
+// RFC 6121 4.3.2, rule 3. (4.3.2.1: the probe's id where there is no available resource's own.)
+void answer_gone(Account& account, const Roster& roster, const Stanza& probe) {
+  Stanza gone =
+      parse_kept(roster.last_presence).value_or(Stanza::presence(StanzaType::unavailable));
+  gone.envelope().id = probe.id();
+  answer(account, probe.from(), account.jid(), std::move(gone));
+}
+
+// A probe of who may see the account's presence (RFC 6121 4.3.2, rules 3 and 4).
+void answer_subscriber(Account& account, const Roster& roster, const Stanza& probe) {
+  if (probe.to().is_full()) {
+    // Nothing but whether this resource is there.
+    const Session* session = account.find_session(probe.to().resource());
+    const bool is_there = session != nullptr && session->is_available();
+    Stanza bare = Stanza::presence(is_there ? StanzaType::available : StanzaType::unavailable);
+    answer(account, probe.from(), probe.to(), std::move(bare));
     return;
   }
-  bool is_available = false;
-  for (Session* session : account.sessions()) {
-    if (!session->is_available()) continue;
-    is_available = true;
-    Stanza presence = *session->presence();
-    presence.envelope().to = from;
-    account.send(std::move(presence));
+  for (const Session* session : account.sessions()) {
+    if (session->is_available()) {
+      answer(account, probe.from(), session->jid(), *session->presence());
+    }
   }
-  if (!is_available) account.send(Stanza::presence(StanzaType::unavailable, from));
+  if (!is_available(account)) answer_gone(account, roster, probe);
 }
 
 }  // namespace
@@ -191,14 +196,18 @@ void answer_probe(Account& account, const Roster& roster, const Jid& from) {
 class Subscription final : public Module {
  public:
   void attach(Scope& scope) override {
+    scope_ = &scope;
     roster_ = &scope.use<RosterService>();
+    directed_ = &scope.use<DirectedPresence>();
     scope.stream_feature("<sub xmlns='urn:xmpp:features:pre-approval'/>", true);
     scope.on<FromSession>(Stage::deliver, [this](FromSession& hook) { return on_sent(hook); });
     scope.on<ToAccount>(Stage::copy, [this](ToAccount& hook) { return on_presence(hook); });
     scope.on<ToAccount>(Stage::deliver, [this](ToAccount& hook) { return on_received(hook); });
     scope.on<Available>(Stage::deliver, [this](Available& hook) { return on_available(hook); });
-    scope.on<Unavailable>(Stage::deliver,
-                          [this](Unavailable& hook) { return on_unavailable(hook); });
+    // Before the module presence tells those who got directed presence: here it is known whom the
+    // broadcast reaches.
+    scope.on<Unavailable>(Stage::copy, [this](Unavailable& hook) { return on_unavailable(hook); });
+    scope.on<Removed>(Stage::deliver, [this](Removed& hook) { return on_removed(hook); });
   }
 
  private:
@@ -235,8 +244,10 @@ class Subscription final : public Module {
       return;
     }
     const Jid contact = plan.stanza.to();
+    // RFC 6121 3.2.2: gone while the contact still may see it; 3.1.5: there when it may.
+    if (!plan.has_from) tell_change(account, plan, contact);
     if (plan.goes_on) account.send(std::move(plan.stanza));
-    tell_change(account, plan, contact);
+    if (plan.has_from) tell_change(account, plan, contact);
   }
 
   // Presence does not overtake the "subscribed" before it, which waits for its commit.
@@ -255,15 +266,19 @@ class Subscription final : public Module {
     if (!stanza.is_presence() || !stanza.from()) return Verdict::pass;
     const bool is_own = stanza.from().bare_equals(hook.to.jid());
     if (stanza.type() == StanzaType::probe) {
-      if (is_own) return Verdict::drop;
-      roster_->read(hook.to, [from = stanza.from()](Account& account, const Roster* roster) {
-        if (roster != nullptr) answer_probe(account, *roster, from);
+      roster_->read(hook.to, [this, stanza](Account& account, const Roster* roster) {
+        if (roster != nullptr) answer_probe(account, *roster, stanza);
       });
       return Verdict::handled;
     }
     const auto verb = verb_of(stanza);
     if (!verb) return Verdict::pass;
     if (is_own) return Verdict::drop;
+    // RFC 6121 8.5.3.2.2; a request to a full JID is one to the account (3.1.3).
+    if (verb != SubscriptionVerb::subscribe && stanza.to().is_full() &&
+        hook.to.find_session(stanza.to().resource()) == nullptr) {
+      return Verdict::drop;
+    }
     auto plan = std::make_shared<Plan>();
     plan->stanza = stamped(stanza, stanza.from(), stanza.to());
     plan->verb = *verb;
@@ -273,11 +288,11 @@ class Subscription final : public Module {
           plan_inbound(*plan, known);
           return true;
         },
-        [this, plan](Account& owner, RosterOutcome outcome) {
+        scope_->guard([this, plan](Account& owner, RosterOutcome outcome) {
           if (outcome == RosterOutcome::changed || outcome == RosterOutcome::unchanged) {
             finish_inbound(*plan, owner);
           }
-        });
+        }));
     return Verdict::handled;
   }
 
@@ -293,8 +308,37 @@ class Subscription final : public Module {
       }
     }
     const Jid contact = plan.stanza.from();
-    if (plan.is_answered) account.send(Stanza::presence(StanzaType::subscribed, contact));
+    if (plan.is_answered) {
+      Stanza answer = Stanza::presence(StanzaType::subscribed, contact);
+      answer.envelope().id = plan.stanza.id();
+      account.send(std::move(answer));
+    }
     tell_change(account, plan, contact);
+  }
+
+  void answer_probe(Account& account, const Roster& roster, const Stanza& probe) {
+    const Jid& from = probe.from();
+    const RosterContact* contact = roster.find(from);
+    if (from.bare_equals(account.jid()) ||
+        (contact != nullptr && has_from(contact->subscription))) {
+      answer_subscriber(account, roster, probe);
+      return;
+    }
+    // RFC 6121 4.6.6: whoever got directed presence may know whether it still holds.
+    bool is_answered = false;
+    for (Session* session : account.sessions()) {
+      if (probe.to().is_full() && session->jid() != probe.to()) continue;
+      if (!directed_->has_told(*session, from) && !directed_->has_told(*session, from.bare())) {
+        continue;
+      }
+      answer(account, from, session->jid(), Stanza::presence());
+      is_answered = true;
+    }
+    // The prober believes in a permission that is not there; who still waits is not turned down.
+    if (is_answered || (contact != nullptr && !contact->request.empty())) return;
+    Stanza refusal = Stanza::presence(StanzaType::unsubscribed);
+    refusal.envelope().id = probe.id();
+    answer(account, from.bare(), account.jid(), std::move(refusal));
   }
 
   Verdict on_available(Available& hook) {
@@ -309,14 +353,55 @@ class Subscription final : public Module {
   }
 
   Verdict on_unavailable(Unavailable& hook) {
-    roster_->read(hook.session.account(),
-                  [presence = *hook.session.presence()](Account& account, const Roster* roster) {
-                    if (roster != nullptr) broadcast(account, *roster, presence);
-                  });
+    Account& leaving = hook.session.account();
+    const Stanza& presence = *hook.session.presence();
+    if (!is_available(leaving)) roster_->keep_last_presence(leaving, last_presence(presence));
+    roster_->read(leaving, [presence, directed = directed_->take(hook.session)](
+                               Account& account, const Roster* roster) {
+      if (roster != nullptr) broadcast(account, *roster, presence);
+      for (const Jid& entity : directed) {
+        if (!is_broadcast_to(account, roster, entity)) {
+          answer(account, entity, presence.from(), presence);
+        }
+      }
+    });
     return Verdict::pass;
   }
 
+  // With the time, for probes (RFC 6121 4.3.2).
+  [[nodiscard]] std::string last_presence(Stanza presence) const {
+    presence.envelope().from = presence.envelope().to = {};
+    presence.remove<xmpp::xep::Delay>();
+    const xmpp::xep::Delay now{scope_->reactor().wall(), {}, {}};
+    presence.add(now);
+    std::string text = to_xml(presence, xmpp::ns::client);
+    if (text.size() > kKeptBytesMax) {
+      presence.clear_payloads();
+      presence.add(now);
+      text = to_xml(presence, xmpp::ns::client);
+    }
+    return text;
+  }
+
+  // Its contacts shall not believe in it any longer.
+  Verdict on_removed(Removed& hook) {
+    for (const RosterContact& contact : hook.roster.contacts) {
+      const bool has_seen = has_from(contact.subscription);
+      if (has_seen) tell_presence(hook.account, contact.jid, false);
+      if (has_to(contact.subscription) || contact.is_asked) {
+        hook.account.send(Stanza::presence(StanzaType::unsubscribe, contact.jid));
+      }
+      if (has_seen || !contact.request.empty()) {
+        hook.account.send(Stanza::presence(StanzaType::unsubscribed, contact.jid));
+      }
+    }
+    roster_->forget(hook.account);
+    return Verdict::pass;
+  }
+
+  Scope* scope_ = nullptr;
   RosterService* roster_ = nullptr;
+  DirectedPresence* directed_ = nullptr;
 };
 XMPPD_MODULE(Subscription, {.name = "subscription",
                             .xep = "RFC 6121",

@@ -75,12 +75,74 @@ CREATE TABLE roster_versions (
   FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
 ) WITHOUT ROWID;
 )"},
-    Migration{3, "blocked addresses", R"(
+    // The index holds all that the limits are counted by, so that no stanza is read for it.
+    Migration{3, "offline messages", R"(
+CREATE TABLE offline_messages (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  number INTEGER NOT NULL,
+  sender TEXT NOT NULL,
+  received_at_ms INTEGER NOT NULL,
+  bytes INTEGER NOT NULL,
+  stanza BLOB NOT NULL,
+  PRIMARY KEY (host, username, number),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX offline_messages_by_sender ON offline_messages (host, username, sender, bytes);
+)"},
+    Migration{4, "data of accounts", R"(
+CREATE TABLE account_data (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  space TEXT NOT NULL,
+  key TEXT NOT NULL,
+  bytes INTEGER NOT NULL,
+  value BLOB NOT NULL,
+  PRIMARY KEY (host, username, space, key),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
+    // Sessions that may be resumed, and what their clients have not acknowledged.
+    Migration{5, "sessions to be resumed", R"(
+CREATE TABLE sm_sessions (
+  id TEXT NOT NULL,
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  resource TEXT NOT NULL,
+  window_ms INTEGER NOT NULL,
+  handled INTEGER NOT NULL,
+  acknowledged INTEGER NOT NULL,
+  detached_at_ms INTEGER NOT NULL,
+  presence BLOB NOT NULL,
+  slots BLOB NOT NULL,
+  PRIMARY KEY (id),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+CREATE INDEX sm_sessions_by_account ON sm_sessions (host, username);
+CREATE TABLE sm_stanzas (
+  id TEXT NOT NULL,
+  place INTEGER NOT NULL,
+  at_ms INTEGER NOT NULL,
+  stanza BLOB NOT NULL,
+  PRIMARY KEY (id, place),
+  FOREIGN KEY (id) REFERENCES sm_sessions (id) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
+    Migration{6, "blocked addresses", R"(
 CREATE TABLE blocked (
   host TEXT NOT NULL,
   username TEXT NOT NULL,
   jid TEXT NOT NULL,
   PRIMARY KEY (host, username, jid),
+  FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
+) WITHOUT ROWID;
+)"},
+    Migration{7, "last presences", R"(
+CREATE TABLE last_presences (
+  host TEXT NOT NULL,
+  username TEXT NOT NULL,
+  presence BLOB NOT NULL,
+  PRIMARY KEY (host, username),
   FOREIGN KEY (host, username) REFERENCES accounts (host, username) ON DELETE CASCADE
 ) WITHOUT ROWID;
 )"},
@@ -96,12 +158,16 @@ int schema_version(Session& session) {
   session.execute(
       "CREATE TABLE IF NOT EXISTS schema_migrations"
       " (number INTEGER PRIMARY KEY, name TEXT NOT NULL)");
+  return recorded_schema(session);
+}
+
+int recorded_schema(Session& session) {
   Query newest = session.query("SELECT COALESCE(MAX(number), 0) FROM schema_migrations");
   newest.step();
   return static_cast<int>(newest.integer(0));
 }
 
-void migrate(Session& session, std::span<const Migration> steps) {
+int migrate(Session& session, std::span<const Migration> steps) {
   const int version = schema_version(session);
   if (version > static_cast<int>(steps.size())) {
     throw DataError("its schema is number " + std::to_string(version) + ", this xmppd knows " +
@@ -119,6 +185,7 @@ void migrate(Session& session, std::span<const Migration> steps) {
     }
     session.commit();
   }
+  return static_cast<int>(steps.size()) - version;
 }
 
 }  // namespace xmppd::sql

@@ -1,4 +1,5 @@
-// The database's schema as numbered migrations.
+// The database's schema as numbered migrations, in the SQL of storage/dialect.h: one text for both
+// databases.
 //
 // A migration is never changed once released; a change of the schema is a new one at the end.
 //
@@ -19,11 +20,15 @@ struct Migration {
 
 [[nodiscard]] std::span<const Migration> migrations() noexcept;
 
-// The number of the last migration that the database has had; 0 for an empty one. Throws.
+// The number of the last migration that the database has had; 0 for an empty one, which gets the
+// table of migrations. Throws.
 [[nodiscard]] int schema_version(Session& session);
 
-// Applies those of `steps` that are missing, each in a transaction. Throws; DataError if the
-// database is newer than `steps`.
-void migrate(Session& session, std::span<const Migration> steps);
+// The same of a database that had migrations. Changes nothing; throws.
+[[nodiscard]] int recorded_schema(Session& session);
+
+// Applies those of `steps` that are missing, each in a transaction; how many. Throws; DataError if
+// the database is newer than `steps`.
+int migrate(Session& session, std::span<const Migration> steps);
 
 }  // namespace xmppd::sql

@@ -1,152 +1,62 @@
 // See storage/session.h.
 #include "storage/session.h"
 
-#include <SQLiteCpp/Database.h>
-#include <SQLiteCpp/Exception.h>
-#include <SQLiteCpp/Statement.h>
-#include <fcntl.h>
-#include <sqlite3.h>
-#include <unistd.h>
-
-#include <unordered_map>
-
+#include "storage/dialect.h"
+#include "storage/postgresql.h"
+#include "storage/sqlite.h"
 #include "xmpp/base/assert.h"
 
 namespace xmppd::sql {
-namespace {
-
-StorageErrorCode code_of(int sqlite_code) noexcept {
-  switch (sqlite_code & 0xff) {
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return StorageErrorCode::busy;
-    case SQLITE_CONSTRAINT:
-    case SQLITE_MISMATCH:
-    case SQLITE_TOOBIG:
-      return StorageErrorCode::constraint;
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-    case SQLITE_FORMAT:
-      return StorageErrorCode::corrupt;
-    default:
-      return StorageErrorCode::unavailable;
-  }
-}
-
-bool is_memory(std::string_view path) noexcept {
-  return path == ":memory:";
-}
-
-// The database holds keys of accounts: its file (and the files that SQLite makes after its model)
-// is the server's alone. A failure shows when SQLite opens it.
-void make_private_file(const SessionOptions& options) noexcept {
-  if (options.is_reader || is_memory(options.path) || !options.vfs.empty()) return;
-  const int fd = ::open(options.path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-  if (fd >= 0) ::close(fd);
-}
-
-}  // namespace
 
 StorageError translate_current_exception() noexcept {
   try {
     throw;
-  } catch (const SQLite::Exception& error) {
-    return {code_of(error.getErrorCode()), error.what()};
+  } catch (const DatabaseError& error) {
+    return {error.code(), error.what()};
   } catch (const DataError& error) {
     return {StorageErrorCode::corrupt, error.what()};
   } catch (const std::exception& error) {
-    return {StorageErrorCode::unavailable, error.what()};
+    return {sqlite_code_of(error).value_or(StorageErrorCode::unavailable), error.what()};
   } catch (...) {
     return {StorageErrorCode::unavailable, "unknown exception"};
   }
 }
 
-struct Query::Rep {
-  Rep(SQLite::Database& database, const std::string& sql) : statement(database, sql) {}
-  SQLite::Statement statement;
-  bool is_in_use = false;
-};
+std::unique_ptr<Driver> make_driver(const SessionOptions& options) {
+  return options.driver == DriverKind::sqlite ? make_sqlite_driver(options)
+                                              : make_postgresql_driver(options);
+}
 
 Query::~Query() {
-  rep_.statement.tryReset();  // its error is that of the last step, which was thrown already
-  try {
-    rep_.statement.clearBindings();
-  } catch (const SQLite::Exception&) {
-    // Cannot fail for a prepared statement; the next use binds every parameter anew in any case.
-  }
-  rep_.is_in_use = false;
+  statement_.reset();
+  statement_.is_in_use_ = false;
 }
 
 Query& Query::bind(std::string_view text) {
-  rep_.statement.bind(++bound_, std::string(text));
+  statement_.bind_text(++bound_, text);
   return *this;
 }
 
 Query& Query::bind(std::int64_t number) {
-  rep_.statement.bind(++bound_, number);
+  statement_.bind_integer(++bound_, number);
   return *this;
 }
 
 Query& Query::bind_blob(std::string_view bytes) {
-  // A null pointer would bind NULL.
-  rep_.statement.bind(++bound_, bytes.empty() ? "" : static_cast<const void*>(bytes.data()),
-                      static_cast<int>(bytes.size()));
+  statement_.bind_blob(++bound_, bytes);
   return *this;
 }
 
-bool Query::step() {
-  return rep_.statement.executeStep();
+Query& Query::bind_null() {
+  statement_.bind_null(++bound_);
+  return *this;
 }
-
-int Query::run() {
-  return rep_.statement.exec();
-}
-
-bool Query::is_null(int column) const {
-  return rep_.statement.getColumn(column).isNull();
-}
-
-std::int64_t Query::integer(int column) const {
-  const SQLite::Column value = rep_.statement.getColumn(column);
-  if (!value.isInteger()) throw DataError("a number is stored as another type");
-  return value.getInt64();
-}
-
-std::string Query::text(int column) const {
-  return rep_.statement.getColumn(column).getString();
-}
-
-struct Session::Impl {
-  explicit Impl(const SessionOptions& options)
-      : database(options.path,
-                 options.is_reader ? SQLite::OPEN_READONLY
-                                   : SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE,
-                 options.busy_timeout_ms, options.vfs) {}
-  SQLite::Database database;
-  std::unordered_map<std::string, std::unique_ptr<Query::Rep>> statements;
-};
-
-Session::Session(const SessionOptions& options) {
-  make_private_file(options);
-  impl_ = std::make_unique<Impl>(options);
-  SQLite::Database& database = impl_->database;
-  database.exec("PRAGMA foreign_keys = ON");
-  if (options.is_reader) return;
-  const std::string mode = database.execAndGet("PRAGMA journal_mode = WAL").getString();
-  if (mode != "wal" && !is_memory(options.path)) {
-    throw std::runtime_error("the file system does not support SQLite's WAL mode");
-  }
-  database.exec(options.is_synchronous_full ? "PRAGMA synchronous = FULL"
-                                            : "PRAGMA synchronous = NORMAL");
-}
-
-Session::~Session() = default;
 
 Query Session::query(std::string_view sql) {
-  auto& slot = impl_->statements[std::string(sql)];
-  if (!slot) slot = std::make_unique<Query::Rep>(impl_->database, std::string(sql));
-  XMPP_ASSERT(!slot->is_in_use);
-  slot->is_in_use = true;
+  auto& slot = statements_[std::string(sql)];
+  if (!slot) slot = driver_->prepare(sql);
+  XMPP_ASSERT(!slot->is_in_use_);
+  slot->is_in_use_ = true;
   return Query(*slot);
 }
 
@@ -155,35 +65,26 @@ Query Session::change(std::string_view sql) {
   return query(sql);
 }
 
-void Session::execute(const char* sql) {
-  impl_->database.exec(sql);
+void Session::execute(std::string_view statements) {
+  driver_->execute(schema_to_dialect(driver_->kind(), statements));
 }
 
 void Session::begin_write() {
   failure_.reset();
-  query("BEGIN IMMEDIATE").run();
+  driver_->begin(true);
 }
 
 void Session::begin_read() {
   failure_.reset();
-  query("BEGIN").run();
+  driver_->begin(false);
 }
 
 void Session::commit() {
-  query("COMMIT").run();
+  driver_->commit();
 }
 
 void Session::rollback() noexcept {
-  if (!is_in_transaction()) return;
-  if (impl_->database.tryExec("ROLLBACK") != SQLITE_OK) {
-    // ROLLBACK of an open transaction fails only for a broken connection, whose next BEGIN fails
-    // too and is reported then.
-    return;
-  }
-}
-
-bool Session::is_in_transaction() const noexcept {
-  return sqlite3_get_autocommit(impl_->database.getHandle()) == 0;
+  if (is_in_transaction()) driver_->rollback();
 }
 
 StorageError Session::fail_with_current_exception() noexcept {

@@ -81,7 +81,7 @@ void SqlAccounts::insert_keys(const Jid& jid, const std::vector<ScramKeys>& keys
         " VALUES (?, ?, ?, ?, ?, ?, ?)");
     insert.bind(jid.domain()).bind(jid.local()).bind(bit_of(one.hash)).bind_blob(one.salt);
     insert.bind(std::int64_t{one.iterations}).bind_blob(one.stored_key).bind_blob(one.server_key);
-    insert.run();
+    insert.post();
   }
 }
 
@@ -152,7 +152,7 @@ StorageResult<bool> SqlAccounts::set_keys(const Jid& jid, const std::vector<Scra
         session_.change("UPDATE accounts SET key_hashes = ? WHERE host = ? AND username = ?");
     if (update.bind(bits_of(keys)).bind(jid.domain()).bind(jid.local()).run() == 0) return false;
     Query remove = session_.change("DELETE FROM scram_keys WHERE host = ? AND username = ?");
-    remove.bind(jid.domain()).bind(jid.local()).run();
+    remove.bind(jid.domain()).bind(jid.local()).post();
     insert_keys(jid, keys);
     return true;
   });
@@ -189,6 +189,23 @@ StorageResult<ScramHashSet> SqlAccounts::common_hashes(std::string_view host) {
       if ((common & row.bit) != 0) hashes.add(row.hash);
     }
     return hashes;
+  });
+}
+
+StorageResult<std::vector<IterationCount>> SqlAccounts::iteration_counts(std::string_view host,
+                                                                         std::size_t sample) {
+  return session_.guarded([&] {
+    Query select = session_.query(
+        "SELECT iterations, COUNT(*) FROM"
+        " (SELECT iterations FROM scram_keys WHERE host = ? LIMIT ?) AS some"
+        " GROUP BY iterations ORDER BY iterations DESC");
+    select.bind(host).bind(static_cast<std::int64_t>(sample));
+    std::vector<IterationCount> counts;
+    while (select.step()) {
+      counts.push_back({static_cast<std::uint32_t>(select.integer(0)),
+                        static_cast<std::uint64_t>(select.integer(1))});
+    }
+    return counts;
   });
 }
 

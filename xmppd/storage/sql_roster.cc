@@ -1,4 +1,5 @@
-// Rosters over SQL: one row per contact, one per group of a contact, one for the version.
+// Rosters over SQL: one row per contact, one per group of a contact, one for the version, one for
+// the last presence.
 //
 // Invariant: roster_contacts has no row that is neither listed nor a request.
 #include "storage/stores.h"
@@ -62,6 +63,10 @@ StorageResult<RosterRecord> SqlRosters::load(const Jid& account) {
       if (at == roster.contacts.end()) throw DataError("a group of no contact");
       at->groups.push_back(groups.text(1));
     }
+    Query presence =
+        session_.query("SELECT presence FROM last_presences WHERE host = ? AND username = ?");
+    presence.bind(account.domain()).bind(account.local());
+    if (presence.step()) roster.last_presence = presence.text(0);
     return roster;
   });
 }
@@ -70,7 +75,7 @@ void SqlRosters::remove(const Jid& account, const Jid& contact) {
   // Its groups go by ON DELETE CASCADE.
   Query remove = session_.change(
       "DELETE FROM roster_contacts WHERE host = ? AND username = ? AND contact = ?");
-  remove.bind(account.domain()).bind(account.local()).bind(contact.str()).run();
+  remove.bind(account.domain()).bind(account.local()).bind(contact.str()).post();
 }
 
 StorageResult<void> SqlRosters::put(const Jid& account, const RosterContact& contact) {
@@ -86,11 +91,11 @@ StorageResult<void> SqlRosters::put(const Jid& account, const RosterContact& con
     insert.bind(std::int64_t{contact.is_listed}).bind(contact.name);
     insert.bind(static_cast<std::int64_t>(contact.subscription));
     insert.bind(std::int64_t{contact.is_asked}).bind(std::int64_t{contact.is_approved});
-    insert.bind_blob(contact.request).run();
+    insert.bind_blob(contact.request).post();
     for (const std::string& group : contact.groups) {
       Query add = session_.change(
           "INSERT INTO roster_groups (host, username, contact, name) VALUES (?, ?, ?, ?)");
-      add.bind(account.domain()).bind(account.local()).bind(contact.jid.str()).bind(group).run();
+      add.bind(account.domain()).bind(account.local()).bind(contact.jid.str()).bind(group).post();
     }
   });
 }
@@ -103,8 +108,18 @@ StorageResult<std::uint64_t> SqlRosters::raise_version(const Jid& account) {
         "INSERT INTO roster_versions (host, username, version) VALUES (?, ?, ?)"
         " ON CONFLICT (host, username) DO UPDATE SET version = excluded.version");
     upsert.bind(account.domain()).bind(account.local());
-    upsert.bind(static_cast<std::int64_t>(next)).run();
+    upsert.bind(static_cast<std::int64_t>(next)).post();
     return next;
+  });
+}
+
+StorageResult<void> SqlRosters::put_last_presence(const Jid& account, std::string_view presence) {
+  check(account);
+  return session_.guarded([&] {
+    Query upsert = session_.change(
+        "INSERT INTO last_presences (host, username, presence) VALUES (?, ?, ?)"
+        " ON CONFLICT (host, username) DO UPDATE SET presence = excluded.presence");
+    upsert.bind(account.domain()).bind(account.local()).bind_blob(presence).run();
   });
 }
 

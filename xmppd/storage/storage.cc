@@ -2,6 +2,7 @@
 #include "storage/storage.h"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
@@ -9,6 +10,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "storage/check.h"
+#include "storage/connection_string.h"
 #include "storage/schema.h"
 #include "storage/session.h"
 #include "storage/stores.h"
@@ -24,26 +27,40 @@ namespace {
 
 const xmpp::log::Context kLog{.component = "storage", .stream = {}, .jid = {}};
 
+struct Counters {
+  std::atomic<std::uint64_t> commits{0};
+  std::atomic<std::uint64_t> operations{0};
+  std::atomic<std::uint64_t> failures{0};
+};
+
 // A session with the stores on it, and the rules of transactions.
 class Executor {
  public:
-  explicit Executor(const sql::SessionOptions& options) : session_(options), tx_(session_) {}
+  Executor(std::unique_ptr<sql::Driver> driver, Counters& counters)
+      : session_(std::move(driver)), tx_(session_), counters_(counters) {}
 
   [[nodiscard]] sql::Session& session() noexcept { return session_; }
 
   // One operation in a transaction of its own; its outcome is set. False: no transaction could be
   // begun.
   bool run_alone(Operation& operation) {
+    ++counters_.operations;
     auto begun = session_.guarded([&] { begin_for(operation); });
     if (!begun) {
       operation.fail(begun.error());
+      ++counters_.failures;
       return false;
     }
-    if (!run_in_transaction(operation)) {
+    const bool is_ok = run_in_transaction(operation);
+    if (!is_ok) ++counters_.failures;
+    if (!is_ok || !operation.is_write()) {
       session_.rollback();
       return true;
     }
-    if (auto failed = commit()) operation.fail(*failed);
+    if (auto failed = commit()) {
+      operation.fail(*failed);
+      ++counters_.failures;
+    }
     return true;
   }
 
@@ -53,12 +70,12 @@ class Executor {
       auto begun = session_.guarded([&] { session_.begin_write(); });
       if (!begun) return fail_all(batch, 0, begun.error());
       if (run_together(batch)) {
-        if (auto failed = commit()) {
-          // Only "busy" leaves the transaction open, so that nothing was committed for certain.
-          if (failed->code != StorageErrorCode::busy) return fail_all(batch, 0, *failed);
-        } else {
+        auto failed = commit();
+        if (!failed) {
+          counters_.operations += batch.size();
           return;
         }
+        if (session_.is_commit_undecided()) return fail_all(batch, 0, *failed);
       }
       session_.rollback();
     }
@@ -108,51 +125,102 @@ class Executor {
     return is_ok;
   }
 
-  // Commits; an error if that failed. "busy" means that the transaction is still open.
+  // Commits; an error if that failed, and then no transaction is open.
   std::optional<StorageError> commit() {
     auto committed = session_.guarded([&] { session_.commit(); });
-    if (committed) return std::nullopt;
+    if (committed) {
+      ++counters_.commits;
+      return std::nullopt;
+    }
     StorageError error = committed.error();
-    if (error.code == StorageErrorCode::busy && session_.is_in_transaction()) return error;
+    const bool is_undecided = session_.is_commit_undecided();
     session_.rollback();
+    if (!is_undecided) return error;
     error.code = StorageErrorCode::unavailable;
     error.text = "outcome of a commit unknown: " + error.text;
-    xmpp::log::error(kLog, "commit failed; check the disk that holds the database",
+    xmpp::log::error(kLog, "commit failed; check the database and the disk that holds it",
                      {xmpp::log::kv("error", error.text)});
     return error;
   }
 
-  static void fail_all(const Operations& batch, std::size_t from, const StorageError& error) {
+  void fail_all(const Operations& batch, std::size_t from, const StorageError& error) {
+    counters_.operations += batch.size() - from;
+    counters_.failures += batch.size() - from;
     for (std::size_t i = from; i < batch.size(); ++i) batch[i]->fail(error);
   }
 
   sql::Session session_;
   sql::SqlTx tx_;
+  Counters& counters_;
 };
 
 sql::SessionOptions session_options(const StorageOptions& options, bool is_reader) {
-  return {options.path, options.vfs, is_reader, options.is_synchronous_full,
-          options.busy_timeout_ms};
+  sql::SessionOptions session;
+  session.driver = options.driver;
+  session.is_reader = is_reader;
+  session.is_synchronous_full = options.is_synchronous_full;
+  session.timeout = options.timeout;
+  session.path = options.path;
+  session.vfs = options.vfs;
+  session.connection = options.connection;
+  return session;
 }
+
+// For people and logs: never a password.
+std::string name_of(const StorageOptions& options) {
+  if (options.driver == sql::DriverKind::sqlite) return options.path;
+  return sql::describe_connection(options.connection).value_or("?");
+}
+
+// Reading everything may take long.
+constexpr std::chrono::hours kCheckTimeout{1};
+
+using SteadyClock = std::chrono::steady_clock;
+
+// An operation and when it came.
+struct Pending {
+  std::unique_ptr<Operation> operation;
+  SteadyClock::time_point since;
+};
+
+struct Queue {
+  std::deque<Pending> waiting;
+  std::condition_variable changed;
+};
+
+// A connection that writes, with the operations of its keys: also reads of keys with pending
+// writes.
+struct Writer {
+  Writer(std::unique_ptr<sql::Driver> driver, Counters& counters)
+      : executor(std::move(driver), counters) {}
+  Executor executor;
+  Queue queue;
+};
 
 }  // namespace
 
 class SqlStorage::Impl {
  public:
   // Throws what sql::translate_current_exception() understands.
-  explicit Impl(StorageOptions options)
-      : options_(std::move(options)), writer_(session_options(options_, false)) {
-    sql::migrate(writer_.session(), sql::migrations());
+  explicit Impl(StorageOptions options) : options_(std::move(options)) {
+    const bool is_sqlite = options_.driver == sql::DriverKind::sqlite;
+    const unsigned writers = is_sqlite ? 1U : std::max(1U, options_.writers);
+    for (unsigned i = 0; i < writers; ++i) {
+      writers_.push_back(std::make_unique<Writer>(make_driver(false), counters_));
+      if (i == 0) sql::migrate(writers_[0]->executor.session(), sql::migrations());
+    }
     // Every connection to ":memory:" would have a database of its own.
-    const unsigned readers = options_.path == ":memory:" ? 0 : options_.readers;
+    const unsigned readers = is_sqlite && options_.path == ":memory:" ? 0 : options_.readers;
     for (unsigned i = 0; i < readers; ++i) {
-      readers_.push_back(std::make_unique<Executor>(session_options(options_, true)));
+      readers_.push_back(std::make_unique<Executor>(make_driver(true), counters_));
     }
   }
 
   void start_threads() {
     if (!options_.has_threads) return;
-    threads_.emplace_back([this] { write_until_stopped(); });
+    for (auto& writer : writers_) {
+      threads_.emplace_back([this, &writer = *writer] { write_until_stopped(writer); });
+    }
     for (auto& reader : readers_) {
       threads_.emplace_back([this, &reader = *reader] { read_until_stopped(reader); });
     }
@@ -161,18 +229,18 @@ class SqlStorage::Impl {
   std::optional<StorageError> submit(std::unique_ptr<Operation>& operation) {
     const std::lock_guard lock(mutex_);
     if (is_stopping_) return StorageError{StorageErrorCode::unavailable, "storage is stopped"};
-    if (writes_.size() + reads_.size() >= options_.queue) {
+    if (depth_ >= options_.queue) {
       return StorageError{StorageErrorCode::busy, "storage queue is full"};
     }
+    ++depth_;
     if (operation->is_write()) {
       ++pending_writes_[operation->key()];
     } else if (!readers_.empty() && !pending_writes_.contains(operation->key())) {
-      reads_.push_back(std::move(operation));
-      reads_changed_.notify_one();
+      put(reads_, std::move(operation));
       return std::nullopt;
     }
-    writes_.push_back(std::move(operation));
-    writes_changed_.notify_one();
+    Writer& writer = *writers_[std::hash<std::string>()(operation->key()) % writers_.size()];
+    put(writer.queue, std::move(operation));
     return std::nullopt;
   }
 
@@ -180,8 +248,8 @@ class SqlStorage::Impl {
     {
       const std::lock_guard lock(mutex_);
       is_stopping_ = true;
-      writes_changed_.notify_all();
-      reads_changed_.notify_all();
+      reads_.changed.notify_all();
+      for (auto& writer : writers_) writer->queue.changed.notify_all();
     }
     for (auto& thread : threads_) thread.join();
     threads_.clear();
@@ -192,59 +260,134 @@ class SqlStorage::Impl {
   // Without threads only.
   bool run_read() {
     std::unique_lock lock(mutex_);
-    if (reads_.empty()) return false;
-    auto operation = take_read();
+    if (reads_.waiting.empty()) return false;
+    auto pending = take_one(reads_);
     lock.unlock();
-    read(*readers_.front(), std::move(operation));
+    read(*readers_.front(), std::move(pending));
     return true;
   }
   bool run_batch() {
-    std::unique_lock lock(mutex_);
-    if (writes_.empty()) return false;
-    auto batch = take_batch();
-    lock.unlock();
-    write(std::move(batch));
-    return true;
+    for (auto& writer : writers_) {
+      std::unique_lock lock(mutex_);
+      if (writer->queue.waiting.empty()) continue;
+      auto batch = take_batch(writer->queue);
+      lock.unlock();
+      write(*writer, std::move(batch));
+      return true;
+    }
+    return false;
+  }
+
+  [[nodiscard]] StorageStatus status() {
+    StorageStatus status;
+    status.database = name_of(options_);
+    status.schema_known = sql::migrations().size();
+    status.waiting = depth();
+    status.commits = counters_.commits;
+    status.operations = counters_.operations;
+    status.failures = counters_.failures;
+    auto schema = on_own_connection(options_.timeout, true, [](sql::Session& session) {
+      return static_cast<std::size_t>(sql::recorded_schema(session));
+    });
+    status.is_reachable = schema.has_value();
+    if (schema) {
+      status.schema = *schema;
+    } else {
+      status.error = schema.error().text;
+    }
+    return status;
+  }
+  StorageResult<std::vector<std::string>> check() {
+    return on_own_connection(kCheckTimeout, true, &sql::check_integrity);
+  }
+  StorageResult<std::size_t> migrate() {
+    return on_own_connection(options_.timeout, false, [](sql::Session& session) {
+      return static_cast<std::size_t>(sql::migrate(session, sql::migrations()));
+    });
   }
 
   [[nodiscard]] bool has_threads() const noexcept { return options_.has_threads; }
   [[nodiscard]] std::size_t depth() {
     const std::lock_guard lock(mutex_);
-    return writes_.size() + reads_.size();
+    return depth_;
   }
 
  private:
-  // REQUIRES: mutex_ held, reads_ not empty.
-  std::unique_ptr<Operation> take_read() {
-    auto operation = std::move(reads_.front());
-    reads_.pop_front();
-    return operation;
+  template <typename F>
+  auto on_own_connection(std::chrono::milliseconds timeout, bool is_reader, F use)
+      -> StorageResult<std::invoke_result_t<F, sql::Session&>> {
+    if (options_.driver == sql::DriverKind::sqlite && options_.path == ":memory:") {
+      return xmpp::Err(StorageError{StorageErrorCode::unavailable,
+                                    "a database in memory has one connection only"});
+    }
+    sql::SessionOptions session_of = session_options(options_, is_reader);
+    session_of.timeout = timeout;
+    try {
+      sql::Session session(options_.make_driver(session_of));
+      return use(session);
+    } catch (...) {
+      return xmpp::Err(sql::translate_current_exception());
+    }
   }
-  // REQUIRES: mutex_ held.
-  Operations take_batch() {
-    Operations batch;
-    batch.reserve(std::min(writes_.size(), options_.batch));
-    while (!writes_.empty() && batch.size() < options_.batch) {
-      batch.push_back(std::move(writes_.front()));
-      writes_.pop_front();
+
+  [[nodiscard]] std::unique_ptr<sql::Driver> make_driver(bool is_reader) const {
+    return options_.make_driver(session_options(options_, is_reader));
+  }
+
+  // The next three: REQUIRES: mutex_ held.
+  void put(Queue& queue, std::unique_ptr<Operation> operation) {
+    // The simulator's time stands still here.
+    const auto now = options_.has_threads ? SteadyClock::now() : SteadyClock::time_point();
+    queue.waiting.push_back({std::move(operation), now});
+    queue.changed.notify_one();
+  }
+  Pending take_one(Queue& queue) {
+    Pending pending = std::move(queue.waiting.front());
+    queue.waiting.pop_front();
+    --depth_;
+    return pending;
+  }
+  std::vector<Pending> take_batch(Queue& queue) {
+    std::vector<Pending> batch;
+    batch.reserve(std::min(queue.waiting.size(), options_.batch));
+    while (!queue.waiting.empty() && batch.size() < options_.batch) {
+      batch.push_back(take_one(queue));
     }
     return batch;
   }
 
-  static void read(Executor& reader, std::unique_ptr<Operation> operation) {
-    reader.run_alone(*operation);
-    operation.release()->deliver();
+  // Has it waited for too long? Then that is its outcome.
+  bool is_late(const Pending& pending, SteadyClock::time_point now) const {
+    if (!options_.has_threads || now - pending.since <= 2 * options_.timeout) return false;
+    pending.operation->fail({StorageErrorCode::busy, "storage is too slow"});
+    return true;
   }
 
-  void write(Operations batch) {
-    writer_.run_batch(batch);
+  void read(Executor& reader, Pending pending) {
+    if (!is_late(pending, SteadyClock::now())) reader.run_alone(*pending.operation);
+    pending.operation.release()->deliver();
+  }
+
+  void write(Writer& writer, std::vector<Pending> taken) {
+    const auto now = SteadyClock::now();
+    Operations batch;
+    Operations late;
+    for (Pending& one : taken) {
+      Operations& into = is_late(one, now) ? late : batch;
+      into.push_back(std::move(one.operation));
+    }
+    writer.executor.run_batch(batch);
     {
       const std::lock_guard lock(mutex_);
-      for (const auto& operation : batch) {
-        if (operation->is_write()) forget_pending(operation->key());
+      for (const Operations* all : {&late, &batch}) {
+        for (const auto& operation : *all) {
+          if (operation->is_write()) forget_pending(operation->key());
+        }
       }
     }
-    for (auto& operation : batch) operation.release()->deliver();
+    for (Operations* all : {&late, &batch}) {
+      for (auto& operation : *all) operation.release()->deliver();
+    }
   }
 
   void forget_pending(const std::string& key) {
@@ -253,14 +396,15 @@ class SqlStorage::Impl {
     if (--found->second == 0) pending_writes_.erase(found);
   }
 
-  void write_until_stopped() {
+  void write_until_stopped(Writer& writer) {
     std::unique_lock lock(mutex_);
     while (true) {
-      writes_changed_.wait(lock, [&] { return is_stopping_ || !writes_.empty(); });
-      if (writes_.empty()) return;
-      auto batch = take_batch();
+      writer.queue.changed.wait(lock,
+                                [&] { return is_stopping_ || !writer.queue.waiting.empty(); });
+      if (writer.queue.waiting.empty()) return;
+      auto batch = take_batch(writer.queue);
       lock.unlock();
-      write(std::move(batch));
+      write(writer, std::move(batch));
       lock.lock();
     }
   }
@@ -268,24 +412,23 @@ class SqlStorage::Impl {
   void read_until_stopped(Executor& reader) {
     std::unique_lock lock(mutex_);
     while (true) {
-      reads_changed_.wait(lock, [&] { return is_stopping_ || !reads_.empty(); });
-      if (reads_.empty()) return;
-      auto operation = take_read();
+      reads_.changed.wait(lock, [&] { return is_stopping_ || !reads_.waiting.empty(); });
+      if (reads_.waiting.empty()) return;
+      auto pending = take_one(reads_);
       lock.unlock();
-      read(reader, std::move(operation));
+      read(reader, std::move(pending));
       lock.lock();
     }
   }
 
   const StorageOptions options_;
-  Executor writer_;
+  Counters counters_;
+  std::vector<std::unique_ptr<Writer>> writers_;  // their queues are guarded by mutex_
   std::vector<std::unique_ptr<Executor>> readers_;
 
   std::mutex mutex_;  // guards what follows, up to the threads
-  std::condition_variable writes_changed_;
-  std::condition_variable reads_changed_;
-  std::deque<std::unique_ptr<Operation>> writes_;  // and reads of keys with pending writes
-  std::deque<std::unique_ptr<Operation>> reads_;
+  Queue reads_;
+  std::size_t depth_ = 0;
   std::unordered_map<std::string, std::size_t> pending_writes_;
   bool is_stopping_ = false;
 
@@ -293,16 +436,19 @@ class SqlStorage::Impl {
 };
 
 StorageResult<std::unique_ptr<SqlStorage>> SqlStorage::open(StorageOptions options) {
-  const std::string path = options.path;
+  const bool is_sqlite = options.driver == sql::DriverKind::sqlite;
+  const std::string name = name_of(options);
   try {
     auto impl = std::make_unique<Impl>(std::move(options));
     impl->start_threads();
     return std::unique_ptr<SqlStorage>(new SqlStorage(std::move(impl)));
   } catch (...) {
     StorageError error = sql::translate_current_exception();
-    error.text = "cannot open the database '" + path + "': " + error.text;
+    error.text = "cannot open the database '" + name + "': " + error.text;
     if (error.code == StorageErrorCode::unavailable) {
-      error.text += " (its directory must exist and be writable for xmppd)";
+      error.text += is_sqlite
+                        ? " (its directory must exist and be writable for xmppd)"
+                        : " (PostgreSQL must run, and let xmppd in as storage.connection says)";
     } else if (error.code == StorageErrorCode::busy) {
       error.text += " (another program has it locked)";
     }
@@ -329,6 +475,16 @@ bool SqlStorage::run_batch() {
 }
 std::size_t SqlStorage::depth() const {
   return impl_->depth();
+}
+
+StorageStatus SqlStorage::status() const {
+  return impl_->status();
+}
+StorageResult<std::vector<std::string>> SqlStorage::check() const {
+  return impl_->check();
+}
+StorageResult<std::size_t> SqlStorage::migrate() {
+  return impl_->migrate();
 }
 
 std::optional<StorageError> SqlStorage::submit(std::unique_ptr<Operation>& operation) {

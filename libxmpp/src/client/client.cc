@@ -101,7 +101,10 @@ void Client::State::on_tls(bool is_up) {
 }
 
 void Client::State::on_link_ended(std::optional<LinkFailure> link_failure) {
-  if (link_failure) {
+  if (link_failure && stage == Stage::tls && !untried.empty() && !closing && !ended) {
+    redial = true;
+    arm();
+  } else if (link_failure) {
     fail(link_failure->tls ? Stage::tls : stage, std::move(link_failure->text));
   } else {
     end();
@@ -185,6 +188,10 @@ void Client::State::on_timer() {
     return;
   }
   expire_iqs(now);
+  if (std::exchange(redial, false)) {
+    link.reset();
+    dial(std::move(untried));
+  }
   if (resolving && resolving->left == 0) on_targets_resolved();
   if (deadline <= now && active && !ended) {
     if (link) link->drop();
@@ -199,7 +206,7 @@ void Client::State::on_timer() {
 
 void Client::State::arm() {
   Instant next = kNever;
-  if (ended || iqs_refused || (resolving && resolving->left == 0)) {
+  if (ended || redial || iqs_refused || (resolving && resolving->left == 0)) {
     next = reactor.now();
   } else {
     if (active) next = deadline;
@@ -232,7 +239,7 @@ void Client::State::finish() {
   for (auto waiting = std::exchange(iqs, {}); auto& item : waiting) {
     if (item.second.answered) item.second.answered(std::nullopt);
   }
-  active = ended = false;
+  active = ended = redial = false;
   stage = Stage::none;
   arm();  // for what these handlers asked
   std::optional<ClientFailure> why;

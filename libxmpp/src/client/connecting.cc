@@ -1,4 +1,5 @@
 // From connect() to a link: targets, addresses, the connection, what TLS and the stream are told.
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <utility>
@@ -41,6 +42,7 @@ void Client::State::connect() {
   XMPP_ASSERT(!active);
   active = true;
   ended = bound = paused = closing = false;
+  redial = false;
   failure.reset();
   mechanism.clear();
   jid = options.jid;
@@ -122,6 +124,7 @@ void Client::State::dial(std::vector<net::Endpoint> endpoints) {
   stage = Stage::connect;
   net::Connector& connector =
       options.connector != nullptr ? *options.connector : net::system_connector();
+  untried = endpoints;
   dialer = std::make_unique<net::Dialer>(
       reactor, connector, std::move(endpoints), options.local_address,
       [this](Result<net::Dialer::Connected, net::SocketError> result) {
@@ -135,6 +138,8 @@ void Client::State::on_dialed(Result<net::Dialer::Connected, net::SocketError> r
     fail(Stage::connect, result.error().what);
     return;
   }
+  const auto reached = std::ranges::find(untried, result->endpoint);
+  if (reached != untried.end()) untried.erase(untried.begin(), reached + 1);
   auto tls = make_tls(result->endpoint.direct_tls);
   if (!tls) return;
   stage = Stage::stream;

@@ -205,7 +205,9 @@ void order_srv(std::vector<SrvRecord>& records, Rng& rng) {
     auto last = std::find_if(first, records.end(), [&](const SrvRecord& record) {
       return record.priority != first->priority;
     });
-    std::rotate(first, draw(first, last, rng), last);
+    // Only the drawn one moves, so that weight 0 stays first among the rest (RFC 2782).
+    const auto drawn = draw(first, last, rng);
+    std::rotate(first, drawn, drawn + 1);
   }
 }
 

@@ -2,9 +2,9 @@
 
 #include <utility>
 
-#include "sasl/digest.h"
 #include "xmpp/base/assert.h"
 #include "xmpp/core/prep.h"
+#include "xmpp/sasl/digest.h"
 
 namespace xmpp::sasl {
 namespace {

@@ -1,4 +1,4 @@
-#include "sasl/digest.h"
+#include "xmpp/sasl/digest.h"
 
 #include <openssl/core_names.h>
 #include <openssl/evp.h>

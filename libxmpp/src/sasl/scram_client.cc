@@ -3,10 +3,10 @@
 #include <mutex>
 #include <utility>
 
-#include "sasl/digest.h"
 #include "sasl/scram_message.h"
 #include "xmpp/base/assert.h"
 #include "xmpp/base/encoding.h"
+#include "xmpp/sasl/digest.h"
 #include "xmpp/sasl/scram.h"
 
 namespace xmpp::sasl {

@@ -1,11 +1,11 @@
 // The server's half of SCRAM (RFC 5802 5, 6, 9).
 #include <utility>
 
-#include "sasl/digest.h"
 #include "sasl/mechanisms.h"
 #include "sasl/scram_message.h"
 #include "xmpp/base/assert.h"
 #include "xmpp/base/encoding.h"
+#include "xmpp/sasl/digest.h"
 #include "xmpp/sasl/scram.h"
 
 namespace xmpp::sasl {
@@ -32,7 +32,8 @@ class ScramServer final : public ServerMechanism {
     if (lookup == Lookup::failed) return fail(SaslCondition::temporary_auth_failure, false);
     lookup_ = lookup;
     if (lookup == Lookup::unknown) {
-      keys_ = fake_scram_keys(context_.server_secret, username_, hash_, context_.iterations);
+      keys_ = fake_scram_keys(context_.server_secret, username_, hash_,
+                              keys.iterations != 0 ? keys.iterations : context_.iterations);
     } else if (keys.hash == hash_ && keys.stored_key.size() == digest_size(hash_) &&
                keys.server_key.size() == digest_size(hash_) && !keys.salt.empty() &&
                keys.iterations > 0) {

@@ -21,6 +21,13 @@ bool is_own_address(const Jid& from, const Jid& own) noexcept {
   return from.is_empty() || from == own || (from.is_bare() && from.bare_equals(own));
 }
 
+// Shall the driver be told of an element in this namespace that is no stanza?
+bool is_nonza(const StreamPolicy& policy, std::string_view ns) {
+  if (std::ranges::find(policy.nonzas, ns) != policy.nonzas.end()) return true;
+  return policy.reports_all_nonzas && !stream::is_content_ns(ns) &&
+         stream::find_feature(ns) == nullptr;
+}
+
 }  // namespace
 
 StreamMachine::StreamMachine(Role its_role, std::shared_ptr<const StreamPolicy> its_policy,
@@ -130,7 +137,7 @@ Event StreamMachine::next() {
       case ParserEvent::text:
         break;
       case ParserEvent::close:
-        on_close();
+        if (std::optional<Event> event = on_close()) return std::move(*event);
         break;
       case ParserEvent::error:
         fail({stream::condition_of(parser.error()), {}});
@@ -141,16 +148,20 @@ Event StreamMachine::next() {
 
 // The path of every stanza once the stream is usable; nullopt: it was dealt with here.
 std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
+  if (is_receiver() && policy->sm && document.root().ns() == ns::sm &&
+      has_all(bits, kHeaders | StreamBits::tls_settled)) {
+    std::optional<Event> event = stream::read_sm(*this, document);
+    if (event && awaiting != Awaiting::nothing) hold();
+    return event;
+  }
   if (!is_usable() || (setup != nullptr && setup->active != nullptr)) {
     on_element(document);
     return std::nullopt;
   }
   std::optional<ParsedStanza> parsed = parse_stanza(document, policy->content_ns);
   if (!parsed) {
-    for (const std::string_view wanted : policy->nonzas) {
-      if (document.root().ns() == wanted) {
-        return Event(std::in_place_type<NonzaReceived>, document);
-      }
+    if (is_nonza(*policy, document.root().ns())) {
+      return Event(std::in_place_type<NonzaReceived>, document);
     }
     on_element(document);
     return std::nullopt;
@@ -163,8 +174,12 @@ std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
         return std::nullopt;
       }
       if (stanza.is_iq() && stanza.type() == StanzaType::set && stanza.has(kBindPayload)) {
-        on_element(document);
-        return std::nullopt;
+        if (!sm_enabled) {
+          on_element(document);
+          return std::nullopt;
+        }
+        // The driver counts what comes and goes, so it answers too.
+        parsed->problem = StanzaError(StanzaCondition::not_allowed);
       }
     }
     // RFC 6120 8.1.5: the stream's language is that of its stanzas.
@@ -239,13 +254,23 @@ void StreamMachine::close() {
   }
   write("</stream:stream>");
   gain(StreamBits::closing);
+  if (awaiting == Awaiting::close) {
+    // The peer has closed before.
+    gain(StreamBits::closed);
+    closed_unreported = true;
+  }
   awaiting = Awaiting::nothing;
 }
 
-void StreamMachine::on_close() {
+std::optional<Event> StreamMachine::on_close() {
+  if (sm_enabled && !has_any(bits, StreamBits::closing)) {
+    awaiting = Awaiting::close;
+    return Event(std::in_place_type<CloseRequested>);
+  }
   if (has_any(bits, StreamBits::header_sent)) write("</stream:stream>");
   gain(StreamBits::closing | StreamBits::closed);
   closed_unreported = true;
+  return std::nullopt;
 }
 
 }  // namespace xmpp

@@ -32,6 +32,9 @@ enum class Awaiting : std::uint8_t {
   identity,       // IdentityWanted
   authenticated,  // Authenticated
   bind,           // BindRequested
+  enable,         // EnableRequested
+  resume,         // ResumeRequested
+  close,          // CloseRequested
 };
 
 // What only negotiation needs.
@@ -55,6 +58,7 @@ struct Setup {
   std::string additional_data;             // receiver: for <success/>
   int failures = 0;                        // receiver: failed passwords and broken exchanges
   int attempts = 0;                        // receiver: all failures
+  bool resumption_tried = false;           // initiator: <resume/> was sent
   bool authentication_started = false;     // initiator: start_authentication() was called
   std::vector<sasl::MechanismId> refused;  // initiator: mechanisms that failed harmlessly
   std::optional<sasl::SaslCondition> failure;  // initiator: the last <failure/>
@@ -122,6 +126,7 @@ class StreamMachine {
   StreamBits bits = StreamBits::none;
   StreamBits usable_bits;
   bool closed_unreported = false;
+  bool sm_enabled = false;  // receiver: stanzas are acknowledged
   std::shared_ptr<const StreamPolicy> policy;
   xml::StreamParser parser;
   OutputChain output;
@@ -144,10 +149,17 @@ class StreamMachine {
   [[nodiscard]] std::size_t queue_limit() const noexcept;
   [[nodiscard]] std::optional<Event> take_event();
   [[nodiscard]] std::optional<Event> on_stanza(const xml::Document& document);
-  void on_close();
+  [[nodiscard]] std::optional<Event> on_close();
 
   std::unique_ptr<Queue> queue_;
   bool parser_hungry_ = true;  // its next() gave need_bytes
 };
+
+namespace stream {
+// sm.cc, receiver: an element of stream management; nullopt: it was dealt with.
+[[nodiscard]] std::optional<Event> read_sm(StreamMachine& machine, const xml::Document& document);
+void refuse_sm(StreamMachine& machine, StanzaCondition condition,
+               std::optional<std::uint32_t> h = std::nullopt);
+}  // namespace stream
 
 }  // namespace xmpp

@@ -33,11 +33,6 @@ bool is_stanza_name(std::string_view name) noexcept {
   return name == "message" || name == "presence" || name == "iq";
 }
 
-bool is_content_ns(std::string_view name) noexcept {
-  return name.empty() || name == ns::client || name == ns::server || name == ns::component ||
-         name == ns::streams;
-}
-
 // The feature that an element belongs to: by its own namespace, or as a request by its payload's,
 // or as the answer to the request of the feature under way.
 const Feature* find_owner(const StreamMachine& machine, const xml::Element& root) {
@@ -90,7 +85,7 @@ void on_stranger(StreamMachine& machine, const xml::Document& document) {
     machine.report(StanzaReceived{std::move(*parsed)});
     return;
   }
-  const bool misplaced = is_stanza_name(root.name()) && is_content_ns(root.ns());
+  const bool misplaced = is_stanza_name(root.name()) && stream::is_content_ns(root.ns());
   machine.fail(
       {misplaced ? StreamCondition::invalid_namespace : StreamCondition::unsupported_stanza_type,
        {}});

@@ -164,6 +164,69 @@ void Stream::refuse_bind(const StanzaError& error) {
   machine_->write(make_error(request, error));
 }
 
+void Stream::enabled(std::string_view id, std::optional<Duration> max) {
+  if (!take_answer(*machine_, Awaiting::enable)) return;
+  machine_->sm_enabled = true;
+  machine_->write_with([&](std::string& out) {
+    out += "<enabled xmlns='urn:xmpp:sm:3'";
+    if (!id.empty()) {
+      out += " id='";
+      xml::escape_attr(out, id);
+      out += "' resume='true'";
+      if (max) {
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*max).count();
+        out += " max='" + std::to_string(seconds) + '\'';
+      }
+    }
+    out += "/>";
+  });
+}
+
+void Stream::resumed(const Jid& full_jid, std::string_view id, std::uint32_t handled) {
+  if (!take_answer(*machine_, Awaiting::resume)) return;
+  XMPP_ASSERT(full_jid.is_full());
+  machine_->jid = full_jid;
+  machine_->sm_enabled = true;
+  machine_->write_with([&](std::string& out) {
+    out += "<resumed xmlns='urn:xmpp:sm:3' h='" + std::to_string(handled) + "' previd='";
+    xml::escape_attr(out, id);
+    out += "'/>";
+  });
+  machine_->apply({Step::Progress::done, StreamBits::bound});
+  if (machine_->setup->events.empty()) machine_->setup.reset();
+}
+
+void Stream::refuse_sm(StanzaCondition condition, std::optional<std::uint32_t> handled) {
+  const Awaiting question = machine_->awaiting;
+  if (!take_answer(*machine_, question)) return;
+  XMPP_ASSERT(question == Awaiting::enable || question == Awaiting::resume);
+  stream::refuse_sm(*machine_, condition, handled);
+}
+
+void Stream::send_ack(std::uint32_t handled) {
+  machine_->write_with([&](std::string& out) {
+    out += "<a xmlns='urn:xmpp:sm:3' h='" + std::to_string(handled) + "'/>";
+  });
+}
+
+void Stream::request_ack() {
+  machine_->write("<r xmlns='urn:xmpp:sm:3'/>");
+}
+
+void Stream::fail_too_high(std::uint32_t handled, std::uint32_t sent) {
+  if (machine_->is_dead()) return;
+  const std::string h = std::to_string(handled);
+  const std::string count = std::to_string(sent);
+  machine_->end({.error = {StreamCondition::undefined_condition, "handled-count-too-high"}},
+                "<stream:error><undefined-condition xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+                "<handled-count-too-high xmlns='urn:xmpp:sm:3' h='" +
+                    h + "' send-count='" + count +
+                    "'/><text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>"
+                    "You acknowledged " +
+                    h + " stanzas, but I only sent you " + count +
+                    " so far.</text></stream:error>");
+}
+
 void Stream::start_authentication() {
   if (has_any(machine_->bits, StreamBits::closing | StreamBits::closed)) return;
   Setup* setup = machine_->setup.get();

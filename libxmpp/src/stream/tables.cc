@@ -3,11 +3,13 @@
 
 #include <array>
 
+#include "xmpp/core/namespaces.h"
+
 namespace xmpp::stream {
 namespace {
 
-constexpr std::array<const Feature*, 6> kFeatures = {
-    &kStartTls, &kChannelBinding, &kSasl, &kBind, &kSession, &kLimits,
+constexpr std::array<const Feature*, 7> kFeatures = {
+    &kStartTls, &kChannelBinding, &kSasl, &kResume, &kBind, &kSession, &kLimits,
 };
 
 struct ConditionOf {
@@ -39,6 +41,11 @@ StreamCondition condition_of(xml::ParseError error) noexcept {
     if (row.error == error) return row.condition;
   }
   return StreamCondition::undefined_condition;
+}
+
+bool is_content_ns(std::string_view ns) noexcept {
+  return ns.empty() || ns == ns::client || ns == ns::server || ns == ns::component ||
+         ns == ns::streams;
 }
 
 }  // namespace xmpp::stream

@@ -117,6 +117,17 @@ Result<LoadedCertificate, TlsError> parse_certificate(const TlsCertificate& pem)
   return loaded;
 }
 
+LoadedCertificate share_certificate(const LoadedCertificate& from) {
+  LoadedCertificate shared;
+  X509_up_ref(from.leaf.get());
+  shared.leaf.reset(from.leaf.get());
+  EVP_PKEY_up_ref(from.key.get());
+  shared.key.reset(from.key.get());
+  shared.chain.reset(X509_chain_up_ref(from.chain.get()));
+  shared.end_point = from.end_point;
+  return shared;
+}
+
 PeerCertificate describe_peer(X509* certificate, long verify_result) {
   PeerCertificate peer;
   peer.verified = verify_result == X509_V_OK;
@@ -212,7 +223,8 @@ std::string_view to_string(TlsErrorCode code) noexcept {
 
 Result<TlsCertificate, TlsError> load_tls_certificate(const std::string& certificate_file,
                                                       const std::string& key_file,
-                                                      std::vector<std::string> hosts) {
+                                                      std::vector<std::string> hosts,
+                                                      const TlsCertificate* known) {
   TlsCertificate certificate;
   certificate.hosts = std::move(hosts);
   const std::pair<const std::string&, std::string&> files[] = {
@@ -222,11 +234,19 @@ Result<TlsCertificate, TlsError> load_tls_certificate(const std::string& certifi
     into.assign(std::istreambuf_iterator<char>(file), {});
     if (!file || into.empty()) return Err(tls::configuration_error("cannot read " + path));
   }
-  const auto parsed = tls::parse_certificate(certificate);
+  const bool is_known = known != nullptr && known->parsed != nullptr &&
+                        known->certificate_pem == certificate.certificate_pem &&
+                        known->key_pem == certificate.key_pem;
+  if (is_known) {
+    certificate.parsed = known->parsed;
+    return certificate;
+  }
+  auto parsed = tls::parse_certificate(certificate);
   if (!parsed) {
     return Err(
         tls::configuration_error(certificate_file + ", " + key_file + ": " + parsed.error().text));
   }
+  certificate.parsed = std::make_shared<const tls::LoadedCertificate>(std::move(*parsed));
   return certificate;
 }
 
@@ -259,6 +279,11 @@ Result<SelfSigned, TlsError> make_self_signed(const std::vector<std::string>& ho
 std::string certificate_fingerprint(std::string_view certificate_pem) {
   const auto certificates = tls::parse_certificates(certificate_pem);
   return certificates.empty() ? std::string() : tls::fingerprint_text(certificates.front().get());
+}
+
+std::string certificate_fingerprint(const TlsCertificate& certificate) {
+  if (certificate.parsed == nullptr) return certificate_fingerprint(certificate.certificate_pem);
+  return tls::fingerprint_text(certificate.parsed->leaf.get());
 }
 
 }  // namespace xmpp

@@ -95,12 +95,16 @@ Result<std::shared_ptr<const ServerCertificates>, TlsError> load(
   auto loaded = std::make_shared<ServerCertificates>();
   loaded->all.reserve(certificates.size());  // by_host points into it
   for (const TlsCertificate& certificate : certificates) {
-    auto parsed = parse_certificate(certificate);
-    if (!parsed) {
-      const std::string host = certificate.hosts.empty() ? "" : certificate.hosts.front() + ": ";
-      return Err(configuration_error(host + parsed.error().text));
+    if (certificate.parsed != nullptr) {
+      loaded->all.push_back(share_certificate(*certificate.parsed));
+    } else {
+      auto parsed = parse_certificate(certificate);
+      if (!parsed) {
+        const std::string host = certificate.hosts.empty() ? "" : certificate.hosts.front() + ": ";
+        return Err(configuration_error(host + parsed.error().text));
+      }
+      loaded->all.push_back(std::move(*parsed));
     }
-    loaded->all.push_back(std::move(*parsed));
     for (const std::string& host : certificate.hosts) {
       loaded->by_host.emplace(to_key(host), &loaded->all.back());
     }

@@ -57,6 +57,8 @@ struct ServerCertificates {
 // Takes the oldest error of this thread's OpenSSL queue as text and empties the queue.
 [[nodiscard]] std::string take_openssl_error();
 [[nodiscard]] Result<LoadedCertificate, TlsError> parse_certificate(const TlsCertificate& pem);
+// The same objects of OpenSSL once more, which count their references.
+[[nodiscard]] LoadedCertificate share_certificate(const LoadedCertificate& from);
 // All certificates of a PEM text; empty on an error or if there is none.
 [[nodiscard]] std::vector<X509Ptr> parse_certificates(std::string_view pem);
 // RFC 5929 4.1: the certificate's hash by the hash of its signature; empty if that has none.

@@ -21,6 +21,11 @@ class Chat(slixmpp.ClientXMPP):
         self.add_event_handler("message", self._on_message)
         self.add_event_handler("failed_all_auth", lambda _: say("failed", "login"))
         self.add_event_handler("disconnected", lambda _: say("offline"))
+        if arguments.sm:
+            self.register_plugin("xep_0198")
+            self.add_event_handler("sm_enabled", lambda _: say("enabled"))
+            self.add_event_handler("session_resumed", lambda _: say("resumed"))
+            self.add_event_handler("sm_failed", lambda _: say("not resumed"))
 
     def get_ssl_context(self):
         # The name is checked too: this is a client that trusts exactly this certificate.
@@ -37,7 +42,7 @@ class Chat(slixmpp.ClientXMPP):
             say("message", message["from"].full, message["body"])
 
 
-async def commands(client):
+async def commands(client, address):
     reader = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -45,6 +50,10 @@ async def commands(client):
         fields = line.decode().rstrip("\n").split("\t")
         if fields[0] == "send":
             client.send_message(mto=fields[1], mbody=fields[2], mtype="chat")
+        elif fields[0] == "cut":
+            client.abort()
+        elif fields[0] == "connect":
+            client.connect(address)
         elif fields[0] == "quit":
             break
     await client.disconnect(wait=2)
@@ -54,12 +63,14 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("jid", "host", "port", "cafile"):
         parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--sm", action="store_true", help="stream management")
     arguments = parser.parse_args()
     client = Chat(arguments)
     # The server's address is given: no SRV look-up, no IPv6.
     client.use_aiodns = False
-    client.connect((arguments.host, int(arguments.port)))
-    client.loop.run_until_complete(commands(client))
+    address = (arguments.host, int(arguments.port))
+    client.connect(address)
+    client.loop.run_until_complete(commands(client, address))
 
 
 main()

@@ -55,5 +55,30 @@ TEST(GateTest, TheCallbackMayDestroyTheGate) {
   EXPECT_EQ(gate, nullptr);
 }
 
+TEST(GateTest, WhatIsInsideMayBeginMore) {
+  Gate gate;
+  int empty = 0;
+  Gate::Pass a = gate.enter_within();
+  gate.close([&] { ++empty; });
+  Gate::Pass b = gate.enter_within();
+  EXPECT_TRUE(b);
+  a.leave();
+  EXPECT_EQ(empty, 0);
+  b.leave();
+  EXPECT_EQ(empty, 1);
+  EXPECT_FALSE(gate.enter_within());
+}
+
+TEST(GateTest, APassThatOutlivesItsGateIsNoLongerValid) {
+  auto gate = std::make_unique<Gate>();
+  Gate::Pass pass = gate->enter();
+  int empty = 0;
+  gate->close([&] { ++empty; });
+  gate.reset();
+  EXPECT_FALSE(pass);
+  pass.leave();
+  EXPECT_EQ(empty, 0);
+}
+
 }  // namespace
 }  // namespace xmpp

@@ -405,6 +405,26 @@ TEST_F(ClientTest, ConnectsToADomainThatIsAnAddress) {
   }
 }
 
+TEST_F(ClientTest, GoesOnToTheNextTargetWhenTlsFails) {
+  use_tls();
+  behaviour.direct = true;
+  ClientOptions how = options();
+  how.tls = ClientOptions::Tls::direct;
+  how.targets = {"127.0.0.1:1", "127.0.0.1:2"};
+  make(std::move(how));
+  client->connect();
+  for (int i = 0; i < 5; ++i) reactor.turn(reactor.now() + 1ms);
+  ASSERT_EQ(connector.accepted.size(), 1u);
+  const std::string text = "<stream:error>this is no TLS</stream:error>";
+  const iovec part{const_cast<char*>(text.data()), text.size()};
+  const auto first = std::move(connector.accepted.front());
+  connector.accepted.pop_front();
+  (void)first->writev({&part, 1});
+  settle();
+  EXPECT_EQ(connector.started, (std::vector<std::string>{"127.0.0.1:1", "127.0.0.1:2"}));
+  EXPECT_EQ(log, "bound ") << (failure ? failure->text : "");
+}
+
 TEST_F(ClientTest, ResolvesNamesWithALentResolver) {
   struct OneHost final : net::Dns {
     net::SrvAnswer find_srv(const std::string&) override { return {}; }

@@ -130,6 +130,20 @@ TEST(SrvOrder, FollowsPriorityThenDrawsByWeight) {
   EXPECT_LT(heavy_first, kRounds * 97 / 100);
 }
 
+TEST(SrvOrder, KeepsWeightZeroFirstAmongTheRest) {
+  SeededRng rng(2);
+  int zero_before_light = 0;
+  constexpr int kRounds = 1000;
+  for (int i = 0; i < kRounds; ++i) {
+    std::vector<SrvRecord> records = {{10, 0, 1, "zero"}, {10, 1, 2, "light"}, {10, 60000, 3, "h"}};
+    order_srv(records, rng);
+    if (records[1].target == "zero") ++zero_before_light;
+  }
+  // With the lots 0 and 1 left, each of the two comes first about every other time.
+  EXPECT_GT(zero_before_light, kRounds * 40 / 100);
+  EXPECT_LT(zero_before_light, kRounds * 60 / 100);
+}
+
 TEST(ALabels, MapsWhatIsNotAscii) {
   EXPECT_EQ(to_a_labels("example.org"), "example.org");
   EXPECT_EQ(to_a_labels("b\xC3\xBC"

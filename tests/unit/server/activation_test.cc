@@ -179,7 +179,9 @@ TEST(Activation, AStorageThatFailsIsAskedAgainAndThenRefuses) {
 }
 
 TEST(Activation, OneSenderCannotCrowdOutOthers) {
-  World world({.seed = 6, .workers = 1});
+  World world({.seed = 6,
+               .workers = 1,
+               .config = "[host.\"localhost\"]\n[profile.default]\nmodules = [\"-offline\"]\n"});
   for (const auto* name : {"romeo", "juliet", "mercutio"}) {
     world.add_account(name + std::string("@localhost"));
   }

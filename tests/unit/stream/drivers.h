@@ -181,6 +181,20 @@ class ReceiverDriver final : private DriverRng, public Driver {
                     std::string(to_string(failed->condition)));
       return;
     }
+    if (auto* acked = std::get_if<Acked>(&event)) {
+      log.push_back("acked " + std::to_string(acked->handled));
+      return;
+    }
+    if (is<CloseRequested>(event)) {
+      log.emplace_back("close?");
+      if (answers) stream.close();
+      return;
+    }
+    if (is<AckRequested>(event)) {
+      log.emplace_back("ack?");
+      stream.send_ack(static_cast<std::uint32_t>(stanzas.size()));
+      return;
+    }
     at_pause();
     if (auto* header = std::get_if<HeaderReceived>(&event)) {
       log.push_back("header " + header->to);
@@ -208,6 +222,18 @@ class ReceiverDriver final : private DriverRng, public Driver {
     } else if (auto* authenticated = std::get_if<Authenticated>(&event)) {
       log.push_back("authenticated " + authenticated->mechanism);
       if (answers) stream.continue_authenticated(authenticated->jid);
+    } else if (auto* enable = std::get_if<EnableRequested>(&event)) {
+      log.push_back(std::string("enable ") + (enable->resume ? "resume " : "") +
+                    std::to_string(enable->max_seconds.value_or(0)));
+      if (answers) stream.enabled(enable->resume ? "i'd" : "", std::chrono::seconds(60));
+    } else if (auto* resume = std::get_if<ResumeRequested>(&event)) {
+      log.push_back("resume " + resume->id + " " + std::to_string(resume->handled));
+      if (!answers) return;
+      if (resume->id == "known") {
+        stream.resumed(*stream.jid().with_resource("old"), resume->id, 5);
+      } else {
+        stream.refuse_sm(StanzaCondition::item_not_found, 7);
+      }
     } else if (auto* bind = std::get_if<BindRequested>(&event)) {
       log.push_back("bind " + bind->resource);
       if (!answers) return;
@@ -249,6 +275,10 @@ class InitiatorDriver final : private DriverRng, public Driver {
       if (answers) stream.tls_started(tls_facts());
     } else if (auto* authenticated = std::get_if<Authenticated>(&event)) {
       log.push_back("authenticated " + authenticated->mechanism);
+    } else if (auto* resumed = std::get_if<Resumed>(&event)) {
+      log.push_back("resumed " + std::to_string(resumed->handled));
+    } else if (auto* refused = std::get_if<ResumptionFailed>(&event)) {
+      log.push_back("not resumed " + std::to_string(refused->handled.value_or(0)));
     } else if (is<ReadyToAuthenticate>(event)) {
       log.emplace_back("ready");
     } else if (auto* bound = std::get_if<Bound>(&event)) {

@@ -44,7 +44,7 @@ TEST(FeatureTable, OrderOfNegotiation) {
       {kHeaders, &stream::kStartTls},
       {secure, &stream::kSasl},
       {kHeaders | StreamBits::tls_settled, &stream::kStartTls},
-      {secure | StreamBits::authenticated, &stream::kBind},
+      {secure | StreamBits::authenticated, &stream::kResume},
       {secure | StreamBits::authenticated | StreamBits::bound, &stream::kSession},
       {StreamBits::none, nullptr},
   };

@@ -492,5 +492,37 @@ TEST(TlsCertificates, MadeWrittenAndLoaded) {
   EXPECT_TRUE(pair.is_open());
 }
 
+// Made for this test, valid for a hundred years: the host stands in the common name only.
+const char kCommonNameOnly[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBKDCBzwIUCnOjG/QVYnir3tTorbDF6KzcGT4wCgYIKoZIzj0EAwIwFjEUMBIG\n"
+    "A1UEAwwLZXhhbXBsZS5vcmcwIBcNMjYxMTIyMTgxODA4WhgPMjEyNjEwMjkxODE4\n"
+    "MDhaMBYxFDASBgNVBAMMC2V4YW1wbGUub3JnMFkwEwYHKoZIzj0CAQYIKoZIzj0D\n"
+    "AQcDQgAE09sRpFrpD3exPhVV+X6vfIbOyvXyKOt9d55SagD6LzjkBSEKh1r5ZTyr\n"
+    "PRMXde4OgkGacxEZkMppUwLN1XAtdDAKBggqhkjOPQQDAgNIADBFAiEA+YfT/3Ai\n"
+    "rTpvkOtMW2eX8avmE+ekGWxHWwIC+Pone5sCICRyaN8ZlVlQ7TOENZSYb0yGBMCJ\n"
+    "vACgjvtyON36AilQ\n"
+    "-----END CERTIFICATE-----\n";
+const char kCommonNameKey[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgeLykxqWFfL3yIJ9f\n"
+    "/FlqZwXi5HvR/SSzlYX4qXgnev6hRANCAATT2xGkWukPd7E+FVX5fq98hs7K9fIo\n"
+    "6313nlJqAPovOOQFIQqHWvllPKs9Exd17g6CQZpzERmQymlTAs3VcC10\n"
+    "-----END PRIVATE KEY-----\n";
+
+TEST(TlsEngine, ACommonNameNamesNobody) {
+  TlsCertificate certificate;
+  certificate.hosts = {"example.org"};
+  certificate.certificate_pem = kCommonNameOnly;
+  certificate.key_pem = kCommonNameKey;
+  const auto server = *TlsContext::make_server({&certificate, 1}, {});
+  TlsClientOptions trust;
+  trust.ca_pem = kCommonNameOnly;
+  const auto client = *TlsContext::make_client(trust);
+  const Pair pair = connect(*client, *server);
+  ASSERT_TRUE(pair.client_error);
+  EXPECT_EQ(pair.client_error->code, TlsErrorCode::certificate);
+}
+
 }  // namespace
 }  // namespace xmpp

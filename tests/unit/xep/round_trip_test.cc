@@ -4,12 +4,15 @@
 #include "support/generate.h"
 #include "xmpp/xep/bind.h"
 #include "xmpp/xep/blocking.h"
+#include "xmpp/xep/caps.h"
 #include "xmpp/xep/delay.h"
 #include "xmpp/xep/disco.h"
 #include "xmpp/xep/last.h"
 #include "xmpp/xep/ping.h"
+#include "xmpp/xep/private.h"
 #include "xmpp/xep/roster.h"
 #include "xmpp/xep/time.h"
+#include "xmpp/xep/vcard_temp.h"
 #include "xmpp/xep/version.h"
 
 namespace xmpp::xml::testing {
@@ -59,6 +62,9 @@ TEST(RoundTripTest, EveryPayload) {
   expect_round_trip<xep::EntityTime>();
   expect_round_trip<xep::Delay>();
   expect_round_trip<xep::LastActivity>();
+  expect_round_trip<xep::Caps>();
+  expect_round_trip<xep::PrivateXml>();
+  expect_round_trip<xep::VcardTemp>();
   expect_round_trip<xep::Bind>();
   expect_round_trip<xep::SessionRequest>();
   expect_round_trip<form::Form>();

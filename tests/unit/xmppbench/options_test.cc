@@ -36,6 +36,19 @@ TEST(Options, LoginRunsOnceUnlessADurationIsGiven) {
   EXPECT_EQ(make_options(Command::login, raw)->duration, xmpp::Duration(3'000'000));
 }
 
+TEST(Options, PresenceWarmsUpUntilAllAreThere) {
+  auto raw = valid();
+  raw.users = 50;
+  raw.rate = 10;
+  const auto options = make_options(Command::presence, raw);
+  ASSERT_TRUE(options) << options.error().text;
+  EXPECT_EQ(options->warmup, xmpp::Duration(7'000'000));
+  EXPECT_EQ(options->contacts, 20U);
+  EXPECT_FALSE(options->sends_presence);  // the scenario does
+  raw.rate = 0;
+  EXPECT_EQ(make_options(Command::presence, raw)->rate, 1000);
+}
+
 TEST(Options, RefusesWhatMakesNoSense) {
   struct Case {
     const char* expected;  // part of the message
@@ -53,6 +66,11 @@ TEST(Options, RefusesWhatMakesNoSense) {
       {"exclude", Command::chat, [](RawOptions& raw) { raw.rate = 5, raw.window = 2; }},
       {"--rate", Command::chat, [](RawOptions& raw) { raw.rate = -1; }},
       {"chat", Command::login, [](RawOptions& raw) { raw.rate = 5; }},
+      {"--window", Command::presence, [](RawOptions& raw) { raw.window = 2; }},
+      {"--contacts", Command::presence, [](RawOptions& raw) { raw.contacts = 3; }},
+      {"at least 22 users", Command::presence, [](RawOptions&) {}},
+      {"at least 44 users", Command::presence,
+       [](RawOptions& raw) { raw.users = 30, raw.reactors = 2; }},
       {"--tls", Command::chat, [](RawOptions& raw) { raw.tls = "yes"; }},
       {"--sasl", Command::chat, [](RawOptions& raw) { raw.sasl = "digest-md5"; }},
       {"--sasl", Command::chat, [](RawOptions& raw) { raw.sasl = "anonymous"; }},

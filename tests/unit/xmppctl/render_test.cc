@@ -20,6 +20,8 @@ TEST(Render, ShowsObjectsAndTexts) {
   EXPECT_EQ(render(json(R"({"version":"1","uptime_s":7,"data_dir":null})")),
             "version   1\nuptime    7s\ndata dir  -\n");
   EXPECT_EQ(render(json(R"({"jid":"a@b","text":"created"})")), "created\n");
+  EXPECT_EQ(render(json(R"({"n":1,"rows":[{"a":1}],"none":[]})")),
+            "n     1\nnone  -\n\nROWS\nA\n1\n");
   EXPECT_EQ(render(json("[]")), "none\n");
   EXPECT_EQ(render(json(R"(["a",1])")), "a\n1\n");
   EXPECT_EQ(render(Poco::Dynamic::Var()), "");

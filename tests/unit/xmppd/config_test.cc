@@ -53,6 +53,7 @@ workers = 4
 data_dir = "../data"
 control_socket = "c.sock"
 drain_timeout = "1m"
+module_path = ["mine", "/opt/theirs"]
 [log]
 level = "debug"
 format = "json"
@@ -90,6 +91,8 @@ admins = ["Admin@B.example"]
   EXPECT_EQ(config.server.data_dir, "/etc/data");
   EXPECT_EQ(config.server.control_socket, "/etc/xmppd/c.sock");
   EXPECT_EQ(config.server.drain_timeout, minutes(1));
+  EXPECT_EQ(config.server.module_path,
+            (std::vector<std::filesystem::path>{"/etc/xmppd/mine", "/opt/theirs"}));
   EXPECT_EQ(config.log.level, xmpp::log::Level::debug);
   EXPECT_EQ(config.log.format, LogFormat::json);
   EXPECT_EQ(config.log.file, "/var/log/xmppd.log");
@@ -111,7 +114,7 @@ admins = ["Admin@B.example"]
   EXPECT_EQ(profile.auth.channel_binding, ChannelBindingPolicy::off);
   const auto& options = profile.module.at("register").options;
   EXPECT_EQ(std::get<std::string>(options.at("allow").value), "none");
-  EXPECT_EQ(options.at("allow").at.line, 26U);
+  EXPECT_EQ(options.at("allow").at.line, 27U);
   EXPECT_EQ(std::get<std::int64_t>(options.at("per_hour").value), 5);
   EXPECT_EQ(std::get<std::vector<ConfigValue>>(options.at("domains").value).size(), 2U);
   EXPECT_EQ(config.profiles.at("plain").modules.base, ModuleSelection::Base::none);
@@ -124,6 +127,24 @@ TEST(Config, TheCommandLinesDataDirectoryWins) {
   const Config config = parsed("[server]\ndata_dir = \"/a\"\n", {.data_dir = "/b"});
   EXPECT_EQ(config.server.data_dir, "/b");
   EXPECT_EQ(config.storage.path, "/b/xmppd.db");
+}
+
+TEST(Config, PostgreSql) {
+  const Config config = parsed(R"(
+[storage]
+driver = "postgresql"
+connection = "host=/run/postgresql dbname=xmppd password=p"
+writers = 8
+readers = 3
+timeout = "10s"
+synchronous = "normal"
+)");
+  EXPECT_EQ(config.storage.driver, "postgresql");
+  EXPECT_EQ(config.storage.connection.reveal(), "host=/run/postgresql dbname=xmppd password=p");
+  EXPECT_EQ(config.storage.writers, 8U);
+  EXPECT_EQ(config.storage.readers, 3U);
+  EXPECT_EQ(config.storage.timeout, seconds(10));
+  EXPECT_FALSE(config.storage.is_synchronous_full);
 }
 
 TEST(Config, Dev) {
@@ -167,13 +188,29 @@ INSTANTIATE_TEST_SUITE_P(
         Bad{"[server]\ndrain_timeout = 10\n",
             "2:17: server.drain_timeout: expected a duration from \"0s\" to \"1h\", such as "
             "\"60s\" or \"5m\", found 10\n"},
+        Bad{"[server]\nmodule_path = \"m\"\n",
+            "2:15: server.module_path: expected a list of strings, found \"m\"\n"},
+        Bad{"[server]\nmodule_path = [\"\"]\n",
+            "2:16: server.module_path[0]: expected a directory, found \"\"\n"},
         Bad{"[server]\ndata_dir = \"\"\n", "2:12: server.data_dir: expected a path, found \"\"\n"},
         Bad{"server = 3\n", "1:10: server: expected a table, [server], found 3\n"},
         Bad{"[log]\nlevel = \"loud\"\n",
             "2:9: log.level: expected \"error\", \"warn\", \"info\", \"debug\" or \"trace\", "
             "found \"loud\"\n"},
+        Bad{"[storage]\ndriver = \"mysql\"\n",
+            "2:10: storage.driver: expected \"sqlite\" or \"postgresql\", found \"mysql\"\n"},
         Bad{"[storage]\ndriver = \"postgresql\"\n",
-            "2:10: storage.driver: expected \"sqlite\", found \"postgresql\"\n"},
+            "1:1: storage.connection: missing: with driver = \"postgresql\" it says which "
+            "database, "
+            "such as \"host=/run/postgresql dbname=xmppd\"\n"},
+        Bad{"[storage]\ndriver = \"postgresql\"\nconnection = \"password=my secret\"\n",
+            "3:14: storage.connection: expected a connection string of PostgreSQL, such as "
+            "\"host=/run/postgresql dbname=xmppd\"\n"},
+        Bad{"[storage]\ndriver = \"postgresql\"\nconnection = \"dbname=x\"\npath = \"x\"\n",
+            "4:8: storage.path: only driver = \"sqlite\" has it\n"},
+        Bad{"[storage]\nconnection = \"dbname=x\"\nwriters = 2\n",
+            "2:14: storage.connection: only driver = \"postgresql\" has it\n"
+            "3:11: storage.writers: only driver = \"postgresql\" has it\n"},
         Bad{"[limits]\nstanza_bytes = 9999\n",
             "2:16: limits.stanza_bytes: expected a size from 10000 to 16777216 bytes, such as "
             "262144 or \"256KiB\", found 9999\n"},

@@ -1,7 +1,7 @@
 // Account: the state of a bare JID on its owner: its sessions, the modules' data, its tasks.
 //
-// Thread-safety: the owner's worker only. Invariants: (1) a Session in sessions() is bound and its
-// link lives. (2) sessions() is sorted by the order of binding.
+// Thread-safety: the owner's worker only. Invariants: (1) a Session in sessions() is bound; its
+// link lives or it is detached. (2) sessions() is sorted by the order of binding.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,13 @@
 #include "xmpp/core/stanza.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/task_bag.h"
+#include "xmppd/ticket.h"
 
 namespace xmppd {
 
 class Host;
+class Scope;
 class Session;
 class Worker;
 struct Activation;
@@ -40,12 +43,16 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   // Sends a stanza in the name of this account (`from` = its bare JID unless set), through
   // SentByAccount.
   void send(xmpp::Stanza stanza);
-  // Runs a task that dies with this account, and keeps it in memory until then.
-  void spawn(xmpp::Task<void> task) { tasks_.spawn(run(std::move(task))); }
+  // Keeps `stanza`, which is for this account, from being acknowledged to its sender until the
+  // ticket is settled: something is being stored for it. To be called before its hook returns.
+  [[nodiscard]] Ticket hold(const xmpp::Stanza& stanza);
+  // Runs a task of the module whose scope it is; it dies with this account or with the module, and
+  // keeps the account in memory until then.
+  void spawn(Scope& scope, xmpp::Task<void> task) { tasks_.spawn(scope, run(std::move(task))); }
 
   template <typename T>
   [[nodiscard]] T& operator[](const AccountSlot<T>& slot) {
-    return slots_.get<T>(slot.index());
+    return slots_.get<T>(slot.entry());
   }
 
  private:
@@ -56,6 +63,7 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   friend class Link;
   friend class Router;
   friend class Session;
+  friend class SmStore;
   friend class Worker;
   friend class ProfileRuntime;
   // Nothing refers to it any more. (Modules' data alone does not keep an account in memory.)
@@ -71,11 +79,12 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   Host& host_;
   xmpp::Jid jid_;
   std::vector<Session*> sessions_;
+  std::vector<std::unique_ptr<Session>> detached_;  // those of sessions_ without a link
   SlotBag slots_;
   std::unique_ptr<Activation> activation_;  // set while it is loaded: stanzas wait
   std::uint64_t loaded_epoch_ = 0;          // what is loaded; 0: not even existence
   bool is_outdated_ = false;                // was removed: not kept when nothing needs it any more
-  xmpp::TaskOwner tasks_;                   // last member: tasks go before what they use
+  TaskBag tasks_;                           // last member: tasks go before what they use
 };
 
 }  // namespace xmppd

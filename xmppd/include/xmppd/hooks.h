@@ -20,7 +20,7 @@
 //   | bare: message headline           | all such sessions            | drop                 |
 //   | bare: message groupchat          | error                        | error                |
 //   | bare: message error              | drop                         | drop                 |
-//   | bare: presence, unavailable      | every available session      | drop                 |
+//   | bare: presence, its errors       | every available session      | drop                 |
 //   | bare: iq                         | answered for the account     | same; no user: error |
 //   | full, session connected          | it, whatever its presence    | -                    |
 //   | full, no match: chat             | as bare                      | as bare              |
@@ -36,14 +36,17 @@
 #include <string_view>
 #include <utility>
 
+#include "xmpp/base/time.h"
 #include "xmpp/core/stanza.h"
 #include "xmpp/core/stanza_error.h"
+#include "xmppd/sm.h"
 
 namespace xmppd {
 
 class Account;
 class Host;
 class Session;
+struct RosterRecord;
 
 enum class Stage : std::uint8_t { validate, filter, rewrite, archive, copy, deliver, fallback };
 [[nodiscard]] constexpr std::string_view to_string(Stage stage) noexcept {
@@ -137,11 +140,57 @@ struct Available {
   bool is_initial;
 };
 
+// A client asks that its stanzas be counted and acknowledged, perhaps also that its session may
+// outlive its link. Fired on the account's owner. Who grants it sets `terms` and answers handled.
+// Nobody stops it: it is refused.
+struct SmRequested {
+  static constexpr std::string_view kName = "SmRequested";
+  Session& session;
+  bool wants_resumption;
+  xmpp::Duration wanted_window;  // zero: it did not say
+  SmTerms terms;
+};
+
+// A session has lost its link and waits to be resumed. Its presence is as before, stanzas for it
+// queue. Ended by Resumed or Unbound. Verdicts mean nothing.
+struct Detached {
+  static constexpr std::string_view kName = "Detached";
+  Session& session;
+};
+
+// A detached session, or one whose old link was thought alive, has a new link; what its client
+// had not acknowledged has been sent again. Verdicts mean nothing.
+struct Resumed {
+  static constexpr std::string_view kName = "Resumed";
+  Session& session;
+};
+
+// A stanza that a client never acknowledged: is sent to it again after Resumed, or, its session
+// having ended, goes to the account once more (messages: ToAccount from Stage::deliver on). Fired
+// on the account's owner, per stanza. May add and remove payloads; of an ended session, drop and
+// handled keep it from being delivered. Nobody stops it: it is delivered.
+struct Redelivering : StanzaHook {
+  static constexpr std::string_view kName = "Redelivering";
+  Redelivering(xmpp::Stanza& s, Session& session, xmpp::Timestamp at, bool ended) noexcept
+      : StanzaHook(s), to(session), sent_at(at), has_ended(ended) {}
+  Session& to;
+  xmpp::Timestamp sent_at;
+  bool has_ended;
+};
+
 // A session that was available no longer is; session.presence() is the unavailable stanza. Verdicts
 // mean nothing.
 struct Unavailable {
   static constexpr std::string_view kName = "Unavailable";
   Session& session;
+};
+
+// An account was removed from storage; `roster` is what it had. Fired on its owner, before its
+// sessions are ended. Verdicts mean nothing.
+struct Removed {
+  static constexpr std::string_view kName = "Removed";
+  Account& account;
+  const RosterRecord& roster;
 };
 
 // All of them, for tables: XMPPD_FOR_EACH_HOOK(macro).
@@ -154,7 +203,12 @@ struct Unavailable {
   X(Bound)                     \
   X(Unbound)                   \
   X(Available)                 \
-  X(Unavailable)
+  X(Unavailable)               \
+  X(SmRequested)               \
+  X(Detached)                  \
+  X(Resumed)                   \
+  X(Redelivering)              \
+  X(Removed)
 
 enum class HookId : std::uint8_t {
 #define XMPPD_HOOK_ID(name) name,

@@ -1,14 +1,19 @@
 // Host: a served domain, as one worker sees it.
 //
+// A host that is removed keeps its object until the worker ends: requests that are under way may
+// still refer to it.
+//
 // Thread-safety: its worker only (each worker has its own Host object for every domain).
 #pragma once
 
 #include <compare>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "xmpp/core/form.h"
 #include "xmpp/core/jid.h"
 #include "xmpp/core/stanza.h"
 #include "xmpp/core/stream_error.h"
@@ -18,7 +23,9 @@
 namespace xmppd {
 
 class Worker;
+class HostFacts;
 class ProfileRuntime;
+struct RosterRecord;
 
 // Of xmppd, e.g. "0.1.0".
 [[nodiscard]] XMPPD_API std::string_view server_version() noexcept;
@@ -45,19 +52,24 @@ class XMPPD_API Host {
   [[nodiscard]] const std::vector<std::string>& features() const noexcept;
 
   [[nodiscard]] const std::vector<Identity>& identities() const noexcept;
+  // More about the host in its disco#info (XEP-0128).
+  [[nodiscard]] const std::vector<xmpp::form::Form>& forms() const noexcept;
 
   // PBKDF2 rounds for the keys of new passwords ([profile.X.auth] scram_iterations).
   [[nodiscard]] std::uint32_t scram_iterations() const noexcept;
 
-  // Ends all sessions of an account of this host, on its owner.
-  void end_sessions(const xmpp::Jid& account, xmpp::StreamError error);
+  // Ends all sessions of an account of this host, on its owner, but that of the full JID `except`.
+  void end_sessions(const xmpp::Jid& account, xmpp::StreamError error, xmpp::Jid except = {});
+  // The same for an account that was removed from storage (remove_account()), after the hook
+  // Removed.
+  void end_account(const xmpp::Jid& account, RosterRecord roster, xmpp::StreamError error);
 
   // Sends a stanza in the name of this host or of one of its accounts; `from` must be set.
   void send(xmpp::Stanza stanza);
 
   template <typename T>
   [[nodiscard]] T& operator[](const HostSlot<T>& slot) {
-    return slots_.get<T>(slot.index());
+    return slots_.get<T>(slot.entry());
   }
 
  private:
@@ -67,10 +79,13 @@ class XMPPD_API Host {
   friend class ProfileRuntime;
   friend class Router;
   friend class Session;
+  friend class SmStore;
+  friend class Worker;
   Worker& worker_;
   ProfileRuntime& profile_;
   xmpp::Jid jid_;
   std::vector<xmpp::Jid> admins_;
+  std::shared_ptr<HostFacts> facts_;
   SlotBag slots_;
 };
 

@@ -28,11 +28,13 @@
 #include <utility>
 #include <vector>
 
+#include "xmpp/base/gate.h"
 #include "xmpp/base/log.h"
 #include "xmpp/base/random.h"
 #include "xmpp/base/task.h"
 #include "xmpp/base/time.h"
 #include "xmpp/base/timer_wheel.h"
+#include "xmpp/core/form.h"
 #include "xmpp/core/namespaces.h"
 #include "xmpp/net/reactor.h"
 #include "xmppd/account.h"
@@ -47,8 +49,9 @@
 
 namespace xmppd {
 
-class Scope;
+class PendingIq;
 class ProfileRuntime;
+class Scope;
 
 class XMPPD_API Module {
  public:
@@ -58,8 +61,15 @@ class XMPPD_API Module {
   virtual ~Module() = default;
 
   // Registers everything with `scope`. Options have their values. The scope is destroyed before the
-  // module, so that no registered function can outlive what it refers to.
+  // module, so that no registered function can outlive what it refers to. May throw: the module is
+  // then not loaded.
   virtual void attach(Scope& scope) = 0;
+
+  // What a later instance of this module is given, when it takes this one's place (`xmppctl module
+  // reload`); slots have a save() of their own. The later one may be of another version.
+  [[nodiscard]] virtual std::string save() const { return {}; }
+  // Called after attach() if the instance before saved anything. May throw as attach() may.
+  virtual void restore(std::string_view saved) { (void)saved; }
 
   [[nodiscard]] const std::vector<OptionBase*>& options() const noexcept { return options_; }
 
@@ -142,12 +152,20 @@ class XMPPD_API Scope {
     add_iq(std::move(handler));
   }
 
+  // First-level elements in this namespace that are no stanzas, from a session; in order with its
+  // stanzas. What nobody asked for ends the stream.
+  void on_nonza(std::string_view ns, std::function<void(Session&, xmpp::xml::Element)> function);
+
   // A feature that disco#info of the host lists.
   void feature(std::string_view ns);
   // An identity of the host in disco#info.
   void identity(std::string_view category, std::string_view type, std::string_view name = {});
+  // A form with a FORM_TYPE of its own in the host's disco#info.
+  void form(xmpp::form::Form form);
   // Markup in <stream:features/>, complete with its xmlns; offered before or after authentication.
   void stream_feature(std::string markup, bool after_authentication);
+  // The same after authentication, made anew for every stream.
+  void stream_feature(std::function<std::string(Host&)> make);
   // Admits iqs with payloads in this namespace before authentication (Target::unauthenticated).
   void admit_before_authentication(std::string_view ns);
 
@@ -165,11 +183,11 @@ class XMPPD_API Scope {
 
   template <typename T>
   [[nodiscard]] SessionSlot<T> session_slot() {
-    return SessionSlot<T>(add_slot(0));
+    return SessionSlot<T>(add_slot(0, slot_entry<T>()));
   }
   template <typename T>
   [[nodiscard]] AccountSlot<T> account_slot() {
-    return AccountSlot<T>(add_slot(1));
+    return AccountSlot<T>(add_slot(1, slot_entry<T>()));
   }
   // What this module must know of an account before any hook runs for it, login included: `load`
   // reads it from storage, in one transaction with what other modules want. After that
@@ -184,8 +202,8 @@ class XMPPD_API Scope {
   [[nodiscard]] AccountState<T> account_state(F /*load*/) {
     static_assert(Captureless<F>, "the function captures nothing: it runs on a storage thread");
     static_assert(Sendable<T>, "what is loaded comes from a storage thread");
-    return AccountState<T>(
-        add_account_state([](Tx& tx, const xmpp::Jid& account) -> StorageResult<SlotValue> {
+    return AccountState<T>(add_account_state(
+        slot_entry<T>(), [](Tx& tx, const xmpp::Jid& account) -> StorageResult<SlotValue> {
           auto loaded = F{}(tx, account);
           if (!loaded) return xmpp::Err(loaded.error());
           return make_slot_value<T>(std::move(*loaded));
@@ -193,27 +211,42 @@ class XMPPD_API Scope {
   }
   template <typename T>
   [[nodiscard]] HostSlot<T> host_slot() {
-    return HostSlot<T>(add_slot(2));
+    return HostSlot<T>(add_slot(2, slot_entry<T>()));
   }
 
   // Calls `call` after `delay`, again and again if it returns a positive delay.
   void timer(xmpp::Duration delay, std::function<xmpp::Duration()> call);
-  // Runs a task that dies with the module.
-  void spawn(xmpp::Task<void> task) { tasks_.spawn(std::move(task)); }
+  // Runs a task that dies with the module. (account.spawn() and session.spawn() are for tasks that
+  // die with their object too.)
+  void spawn(xmpp::Task<void> task) { spawn_into(tasks_, std::move(task)); }
+  // A function that does nothing once the module has gone; an unload waits a while for it to be
+  // called or dropped. For functions of the module that others keep: services, storage.
+  template <typename F>
+  [[nodiscard]] auto guard(F function) {
+    return [pass = std::make_shared<xmpp::Gate::Pass>(gate_.enter_within()),
+            function = std::move(function)](auto&&... arguments) mutable {
+      if (*pass) function(std::forward<decltype(arguments)>(arguments)...);
+    };
+  }
 
+  // For how long the server has been running.
+  [[nodiscard]] xmpp::Duration uptime() noexcept;
   // The worker's surroundings.
   [[nodiscard]] xmpp::net::Reactor& reactor() noexcept;
   [[nodiscard]] xmpp::Rng& rng() noexcept;
   [[nodiscard]] Storage& storage() noexcept;
   [[nodiscard]] const xmpp::log::Context& log_context() const noexcept { return log_context_; }
-  // Runs `work` on an offload thread (it must not touch the worker's objects) and then `done` here.
+  // Runs `work` on an offload thread (it must not touch the worker's objects) and then `done` here,
+  // unless the module has gone.
   // False: too many jobs wait, neither will run.
   [[nodiscard]] bool offload(std::function<void()> work, std::function<void()> done);
 
   [[nodiscard]] std::string_view module_name() const noexcept { return module_; }
 
  private:
+  friend class PendingIq;
   friend class ProfileRuntime;
+  friend class TaskBag;
   using LoadState = StorageResult<SlotValue> (*)(Tx& tx, const xmpp::Jid& account);
   static xmpp::xml::Element payload_of(const IqCall& call);
   static IqReply malformed(const xmpp::xml::DecodeError& error);
@@ -221,16 +254,23 @@ class XMPPD_API Scope {
   void add_hook(HookId id, Stage stage, Verdict (*run)(void*, void*), void* context,
                 void (*destroy)(void*));
   void add_iq(detail::IqHandler handler);
-  [[nodiscard]] std::uint32_t add_slot(int object_kind);
-  [[nodiscard]] std::uint32_t add_account_state(LoadState load);
+  [[nodiscard]] const SlotEntry& add_slot(int object_kind, SlotEntry entry);
+  [[nodiscard]] const SlotEntry& add_account_state(SlotEntry entry, LoadState load);
   void add_service(std::string_view name, void* service);
   [[nodiscard]] void* get_service(std::string_view name);
+  void spawn_into(xmpp::TaskOwner& owner, xmpp::Task<void> task);
+  // Undoes all but what running tasks may still use: the slots, and the tasks themselves.
+  void withdraw() noexcept;
 
   ProfileRuntime& runtime_;
   std::string module_;
   xmpp::log::Context log_context_;
   std::vector<std::function<void()>> undo_;  // run in reverse
+  std::vector<std::pair<int, const SlotEntry*>> slots_;
   std::vector<std::unique_ptr<xmpp::Timer>> timers_;
+  std::vector<PendingIq*> pending_;  // requests that a task of this module answers
+  bool holds_requests_ = false;      // they wait for the next instance
+  xmpp::Gate gate_;                  // inside: tasks and guarded functions
   xmpp::TaskOwner tasks_;
 };
 

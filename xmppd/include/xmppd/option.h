@@ -27,6 +27,9 @@ class Module;
 
 using OptionValue = std::variant<bool, std::int64_t, std::string, xmpp::Duration>;
 
+// As the configuration file writes it.
+[[nodiscard]] XMPPD_API std::string to_string(const OptionValue& value);
+
 // What documentation and validation need to know of an option.
 struct OptionInfo {
   std::string_view name;
@@ -43,6 +46,7 @@ class XMPPD_API OptionBase {
   OptionBase(const OptionBase&) = delete;
   OptionBase& operator=(const OptionBase&) = delete;
   [[nodiscard]] const OptionInfo& info() const noexcept { return info_; }
+  [[nodiscard]] const OptionValue& value() const noexcept { return value_; }
   // Sets the value; the result is empty, or says what was expected.
   [[nodiscard]] std::string assign(OptionValue value);
   // "expected a whole number from 1 to 10"

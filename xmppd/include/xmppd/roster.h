@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <string>
 #include <string_view>
 
 #include "xmpp/core/jid.h"
@@ -24,6 +25,7 @@ namespace xmppd {
 struct Roster {
   std::uint64_t version = 0;
   std::map<xmpp::Jid, RosterContact> contacts;  // by bare JID
+  std::string last_presence;  // unavailable, when no session was available any more; may be empty
 
   // nullptr: no item and no request. Only the bare part of `jid` counts.
   [[nodiscard]] const RosterContact* find(const xmpp::Jid& jid) const {
@@ -52,6 +54,10 @@ class RosterService {
 
   virtual void read(Account& account, Read read) = 0;
   virtual void change(Account& account, xmpp::Jid contact, Edit edit, Done done) = 0;
+  // Keeps the presence that the account leaves with, as XML, over restarts.
+  virtual void keep_last_presence(Account& account, std::string presence) = 0;
+  // The account was removed from storage.
+  virtual void forget(Account& account) = 0;
   // Does anything wait for this roster or change it just now?
   [[nodiscard]] virtual bool is_busy(Account& account) = 0;
   // Did this session ask for the roster?

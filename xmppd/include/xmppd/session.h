@@ -1,13 +1,21 @@
 // Session: a bound resource of an account.
 //
+// A session belongs to its link; if that dies without a word and the client asked for it, the
+// session is detached: it belongs to its account and waits for a while to be resumed by another
+// link. Nothing but is_detached() shows it: it stays available, and what is delivered to it queues.
+//
 // Thread-safety: the account owner's worker only. Invariants: (1) a session that is available has a
-// presence(). (2) Nothing is sent after the end of its link.
+// presence(). (2) Nothing is sent after the end of its link. (3) Only a session with sm_ is
+// detached.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "xmpp/base/task.h"
 #include "xmpp/base/time.h"
@@ -17,10 +25,15 @@
 #include "xmppd/account.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/task_bag.h"
 
 namespace xmppd {
 
 class Link;
+class Scope;
+class SmState;
+class SmStore;
+struct SmTerms;
 
 // Facts about the connection that a session came by.
 struct ConnectionInfo {
@@ -33,7 +46,8 @@ struct ConnectionInfo {
 
 class XMPPD_API Session {
  public:
-  Session(Account& account, xmpp::Jid full_jid, Link& link);
+  // `link`: nullptr if it waits to be resumed.
+  Session(Account& account, xmpp::Jid full_jid, Link* link);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -48,12 +62,8 @@ class XMPPD_API Session {
   [[nodiscard]] bool is_available() const noexcept { return is_available_; }
   [[nodiscard]] std::int8_t priority() const noexcept { return priority_; }
   [[nodiscard]] const std::optional<xmpp::Stanza>& presence() const noexcept { return presence_; }
-  // Is its stream over, so that it receives nothing any more and ends in the next turn?
-  [[nodiscard]] bool is_ending() const noexcept;
   // Does it get messages for the account's bare JID (RFC 6121 8.5.2.1.1)?
-  [[nodiscard]] bool takes_messages() const noexcept {
-    return is_available_ && priority_ >= 0 && !is_ending();
-  }
+  [[nodiscard]] bool takes_messages() const noexcept { return is_available_ && priority_ >= 0; }
   // Records broadcast presence and fires Available or Unavailable.
   void set_presence(xmpp::Stanza presence, std::int8_t priority);
   void set_unavailable(xmpp::Stanza presence);
@@ -63,28 +73,66 @@ class XMPPD_API Session {
   // A stanza from this session's client, `from` stamped: FromSession, then SentByAccount, then the
   // router.
   void receive(xmpp::Stanza stanza);
-  // Ends the stream with an error.
+  // Is its stream over? What is delivered then goes nowhere, or waits if it is_detached().
+  [[nodiscard]] bool is_ending() const noexcept;
+  // How often everything delivered until then had been written to the connection. What is delivered
+  // now has been once this has grown.
+  [[nodiscard]] std::uint64_t times_drained() const noexcept { return times_drained_; }
+  // Has it lost its link, and waits to be resumed?
+  [[nodiscard]] bool is_detached() const noexcept { return link_ == nullptr; }
+  // Ends the stream with an error; a detached session ends soon.
   void close(xmpp::StreamError error);
-  // Runs a task that dies with this session.
-  void spawn(xmpp::Task<void> task) { tasks_.spawn(std::move(task)); }
+  // Runs a task of the module whose scope it is; it dies with this session or with the module.
+  void spawn(Scope& scope, xmpp::Task<void> task) { tasks_.spawn(scope, std::move(task)); }
 
   template <typename T>
   [[nodiscard]] T& operator[](const SessionSlot<T>& slot) {
-    return slots_.get<T>(slot.index());
+    return slots_.get<T>(slot.entry());
   }
+  // The modules' data that survive (slot.h), and back, for a session that is resumed elsewhere.
+  [[nodiscard]] std::vector<SavedSlot> save_slots() const { return slots_.save(); }
+  void hold_slots(std::vector<SavedSlot> saved) { slots_.hold(std::move(saved)); }
 
  private:
   friend class Account;
   friend class Link;
   friend class ProfileRuntime;
+  friend class SmState;
+  friend class SmStore;
+  friend class TicketOffice;
+  friend class Worker;
+
+  // Numbers the stanza if that was agreed, and sends it or lets it queue.
+  void write(const xmpp::Stanza& stanza);
+  // More of the client's stanzas have been dealt with: tells it, if it asked.
+  void acknowledge_more();
+  // Asks the workers that got some of them. REQUIRES: they did since the last time.
+  void send_probes();
+  // Stanzas are counted from now on.
+  void start_sm(const SmTerms& terms, std::string id);
+  // Does it survive the server?
+  [[nodiscard]] bool is_stored() const noexcept;
+  static void wait(std::unique_ptr<Session> session, xmpp::Duration window);
+  // Its link is gone: lets it wait, or ends it.
+  static void detach(std::unique_ptr<Session> session, ConnectionInfo last);
+  static void end(std::unique_ptr<Session> session);
+  // Ends a detached session as soon as nobody can be walking over the account's sessions.
+  void end_soon();
+  // What the client never acknowledged finds another way.
+  static void redeliver(Account& account, Session& ended);
+  // REQUIRES: is_detached().
+  [[nodiscard]] std::unique_ptr<Session> take_detached() noexcept;
+
   Account& account_;
   xmpp::Jid jid_;
-  Link* link_;
+  Link* link_;  // null: detached
   bool is_available_ = false;
   std::int8_t priority_ = 0;
   std::optional<xmpp::Stanza> presence_;
+  std::uint64_t times_drained_ = 0;
+  std::unique_ptr<SmState> sm_;  // null: nothing is acknowledged
   SlotBag slots_;
-  xmpp::TaskOwner tasks_;  // last member: tasks go before what they use
+  TaskBag tasks_;  // last member: tasks go before what they use
 };
 
 }  // namespace xmppd

@@ -93,6 +93,13 @@ struct AccountSummary {
   xmpp::Timestamp created_at{};
 };
 
+// SCRAM keys that have the same iteration count.
+struct IterationCount {
+  std::uint32_t iterations = 0;
+  std::uint64_t keys = 0;
+  friend bool operator==(const IterationCount&, const IterationCount&) = default;
+};
+
 // Accounts with passwords of this server's own. REQUIRES of every jid: bare, with a localpart.
 class Accounts {
  public:
@@ -118,6 +125,15 @@ class Accounts {
   // The hashes that every enabled account of the host has keys for: what SCRAM may be offered. All
   // of them for a host without enabled accounts.
   virtual StorageResult<xmpp::sasl::ScramHashSet> common_hashes(std::string_view host) = 0;
+  // How many keys have which iteration count, the highest count first, among the first `sample`
+  // keys of the host.
+  virtual StorageResult<std::vector<IterationCount>> iteration_counts(std::string_view host,
+                                                                      std::size_t sample) = 0;
+};
+
+struct KeyValueRow {
+  std::string key;
+  std::string value;
 };
 
 // Bytes by (space, key), e.g. the server's secrets.
@@ -131,6 +147,8 @@ class KeyValue {
                                   std::string_view value) = 0;
   // false: was not there.
   virtual StorageResult<bool> remove(std::string_view space, std::string_view key) = 0;
+  // Everything in a space, in order of the keys' bytes.
+  virtual StorageResult<std::vector<KeyValueRow>> list(std::string_view space) = 0;
 };
 
 // How presence flows between an account and a contact; bits, so that a state is a sum.
@@ -155,6 +173,7 @@ struct RosterContact {
 struct RosterRecord {
   std::uint64_t version = 0;
   std::vector<RosterContact> contacts;  // in order of their addresses' bytes
+  std::string last_presence;            // see Rosters::put_last_presence()
 };
 
 // Rosters of accounts; they go with their account. REQUIRES of every account: bare, with a
@@ -169,6 +188,107 @@ class Rosters {
   // Raises the version by at least one and returns it; never one that an account of that name had
   // before, also if it was removed and made again since. An error (constraint) without the account.
   virtual StorageResult<std::uint64_t> raise_version(const xmpp::Jid& account) = 0;
+  // Keeps the unavailable presence that the account left with, as XML. An error (constraint)
+  // without the account.
+  virtual StorageResult<void> put_last_presence(const xmpp::Jid& account,
+                                                std::string_view presence) = 0;
+};
+
+// A message that waits for its recipient.
+struct OfflineMessage {
+  std::uint64_t number = 0;       // of its account's, in the order of arrival; add() chooses it
+  xmpp::Jid sender;               // bare
+  xmpp::Timestamp received_at{};  // stored in milliseconds
+  std::string stanza;             // as XML in jabber:client
+};
+
+// What may wait for one account at most; a message that would exceed it is refused.
+struct OfflineLimits {
+  std::uint64_t messages = 0;
+  std::uint64_t messages_per_sender = 0;
+  std::uint64_t bytes = 0;  // of stanzas
+};
+
+enum class OfflineOutcome : std::uint8_t { stored, full, no_account };
+
+// Messages for accounts; they go with their account. REQUIRES of every account: bare, with a
+// localpart.
+class OfflineMessages {
+ public:
+  virtual ~OfflineMessages() = default;
+  virtual StorageResult<OfflineOutcome> add(const xmpp::Jid& account, const OfflineMessage& message,
+                                            const OfflineLimits& limits) = 0;
+  // The oldest messages behind the number `after`: as many as wait, at most `messages`, and no more
+  // when they have `bytes`.
+  virtual StorageResult<std::vector<OfflineMessage>> load(const xmpp::Jid& account,
+                                                          std::uint64_t after, std::size_t messages,
+                                                          std::size_t bytes) = 0;
+  // Removes the messages up to this number; how many there were.
+  virtual StorageResult<std::uint64_t> remove(const xmpp::Jid& account, std::uint64_t up_to) = 0;
+};
+
+// What AccountData may hold of one account in one space at most.
+struct DataLimits {
+  std::uint64_t entries = 0;
+  std::uint64_t bytes = 0;  // of values
+};
+
+// Bytes of an account by (space, key), e.g. a module's documents; they go with their account. A
+// space is a module's. REQUIRES of every account: bare, with a localpart.
+class AccountData {
+ public:
+  virtual ~AccountData() = default;
+  virtual StorageResult<std::optional<std::string>> find(const xmpp::Jid& account,
+                                                         std::string_view space,
+                                                         std::string_view key) = 0;
+  // Inserts or replaces; false: it would exceed the limits, nothing changed. An error (constraint)
+  // without the account.
+  virtual StorageResult<bool> put(const xmpp::Jid& account, std::string_view space,
+                                  std::string_view key, std::string_view value,
+                                  const DataLimits& limits) = 0;
+  // false: was not there.
+  virtual StorageResult<bool> remove(const xmpp::Jid& account, std::string_view space,
+                                     std::string_view key) = 0;
+};
+
+// A session that may be resumed, as far as it survives a restart of the server.
+struct SmSessionRecord {
+  std::string id;  // by which it is resumed
+  xmpp::Jid jid;   // full
+  xmpp::Duration window{};
+  std::uint32_t handled = 0;       // stanzas of the client's that were dealt with
+  std::uint32_t acknowledged = 0;  // stanzas that the client has acknowledged
+  xmpp::Timestamp detached_at{};   // the epoch: it has a connection
+  std::string presence;            // as XML; empty: not available
+  std::string slots;               // modules' data
+  bool operator==(const SmSessionRecord&) const = default;
+};
+// A stanza that such a session's client has not acknowledged.
+struct SmStanza {
+  std::uint64_t place = 0;  // their order
+  xmpp::Timestamp at{};     // when it should have arrived
+  std::string stanza;       // as XML
+  bool operator==(const SmStanza&) const = default;
+};
+struct SmStored {
+  SmSessionRecord session;
+  std::vector<SmStanza> stanzas;  // oldest first
+};
+
+// Sessions that wait to be resumed, or would if the server stopped now; they go with their account.
+class SmQueues {
+ public:
+  virtual ~SmQueues() = default;
+  // Inserts or replaces; stanzas stay. An error (constraint) without the account.
+  virtual StorageResult<void> put(const SmSessionRecord& session) = 0;
+  // Adds stanzas; nothing if there is no such session.
+  virtual StorageResult<void> append(const std::string& id,
+                                     const std::vector<SmStanza>& stanzas) = 0;
+  virtual StorageResult<void> remove_stanzas(const std::string& id) = 0;
+  // Nothing if there is no such session.
+  virtual StorageResult<void> remove(const std::string& id) = 0;
+  // Every session, in the order of their ids.
+  virtual StorageResult<std::vector<SmStored>> load() = 0;
 };
 
 // Addresses that accounts want nothing to do with (XEP-0191); they go with their account. REQUIRES
@@ -192,8 +312,23 @@ class Tx {
   virtual Accounts& accounts() = 0;
   virtual KeyValue& key_value() = 0;
   virtual Rosters& rosters() = 0;
+  virtual OfflineMessages& offline() = 0;
+  virtual AccountData& account_data() = 0;
+  virtual SmQueues& sm_queues() = 0;
   virtual Blocklists& blocklists() = 0;
 };
+
+// Removes an account with everything that is kept of it. What its contacts have to be told of
+// (Host::end_account()), or nullopt: there is none.
+[[nodiscard]] inline StorageResult<std::optional<RosterRecord>> remove_account(
+    Tx& tx, const xmpp::Jid& jid) {
+  auto roster = tx.rosters().load(jid);
+  if (!roster) return xmpp::Err(roster.error());
+  auto removed = tx.accounts().remove(jid);
+  if (!removed) return xmpp::Err(removed.error());
+  if (!*removed) return std::optional<RosterRecord>();
+  return std::optional(std::move(*roster));
+}
 
 // What orders operations: the bare JID of an account or a room, a host, "server" for secrets.
 class StorageKey {

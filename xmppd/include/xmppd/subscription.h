@@ -1,163 +1,30 @@
-// The subscription states of RFC 6121, appendix A, as one table: what becomes of the state between
-// an account and a contact, and whether the stanza goes on, for every state and stanza.
+// The subscription states of RFC 6121, appendix A, as rules: what becomes of an account's contact,
+// and whether the stanza goes on.
 //
-// Thread-safety: constants. Spec: RFC 6121 A.1 (states), A.2 (outbound), A.3 (inbound), 3.4.
+// The nine states of A.1 are four facts: the account sees the contact ("To") or has asked to
+// ("Pending Out"), the contact sees the account ("From") or has asked to ("Pending In"). A stanza
+// is about one direction only, so each of the eight tables (A.2, A.3) is one rule about two facts.
+//
+// Thread-safety: values. Spec: RFC 6121 A.1 (states), A.2 (outbound), A.3 (inbound), 3.4.
 #pragma once
 
-#include <array>
-#include <cstddef>
 #include <cstdint>
+#include <string>
+#include <utility>
 
 #include "xmppd/storage.h"
 
 namespace xmppd {
 
-// "out": the account asked and waits. "in": the contact asked and waits.
-enum class SubscriptionState : std::uint8_t {
-  none,
-  none_out,
-  none_in,
-  none_out_in,
-  to,
-  to_in,
-  from,
-  from_out,
-  both,
-};
-inline constexpr std::size_t kSubscriptionStates = 9;
-
 enum class SubscriptionVerb : std::uint8_t { subscribe, unsubscribe, subscribed, unsubscribed };
-
-// Who sent it: the account (its own server asks the table before routing) or the contact.
-enum class SubscriptionWay : std::uint8_t { outbound, inbound };
 
 struct SubscriptionStep {
   // Outbound: is it routed to the contact? Inbound: is it delivered to the account's clients?
-  bool goes_on;
-  SubscriptionState next;
-  // Inbound subscribe of whom has the permission already: answer "subscribed" at once.
+  bool goes_on = false;
+  // Inbound subscribe of whom has the permission already, or in advance: answer "subscribed" at
+  // once.
   bool is_answered = false;
 };
-
-namespace subscription_detail {
-
-using enum SubscriptionState;
-using Row = std::array<SubscriptionStep, kSubscriptionStates>;
-
-// In the order of SubscriptionState, then of SubscriptionVerb, then of SubscriptionWay.
-inline constexpr std::array<std::array<Row, 4>, 2> kSteps = {{
-    {{
-        // A.2.1 subscribe: always routed, so that states that drifted apart can meet again.
-        Row{{{true, none_out},
-             {true, none_out},
-             {true, none_out_in},
-             {true, none_out_in},
-             {true, to},
-             {true, to_in},
-             {true, from_out},
-             {true, from_out},
-             {true, both}}},
-        // A.2.2 unsubscribe: likewise.
-        Row{{{true, none},
-             {true, none},
-             {true, none_in},
-             {true, none_in},
-             {true, none},
-             {true, none_in},
-             {true, from},
-             {true, from},
-             {true, from}}},
-        // A.2.3 subscribed: only who asked is told.
-        Row{{{false, none},
-             {false, none_out},
-             {true, from},
-             {true, from_out},
-             {false, to},
-             {true, both},
-             {false, from},
-             {false, from_out},
-             {false, both}}},
-        // A.2.4 unsubscribed: only who asked, or has the permission, is told.
-        Row{{{false, none},
-             {false, none_out},
-             {true, none},
-             {true, none_out},
-             {false, to},
-             {true, to},
-             {true, none},
-             {true, none_out},
-             {true, to}}},
-    }},
-    {{
-        // A.3.1 subscribe
-        Row{{{true, none_in},
-             {true, none_out_in},
-             {false, none_in},
-             {false, none_out_in},
-             {true, to_in},
-             {false, to_in},
-             {false, from, true},
-             {false, from_out, true},
-             {false, both, true}}},
-        // A.3.2 unsubscribe
-        Row{{{false, none},
-             {false, none_out},
-             {true, none},
-             {true, none_out},
-             {false, to},
-             {true, to},
-             {true, none},
-             {true, none_out},
-             {true, to}}},
-        // A.3.3 subscribed
-        Row{{{false, none},
-             {true, to},
-             {false, none_in},
-             {true, to_in},
-             {false, to},
-             {false, to_in},
-             {false, from},
-             {true, both},
-             {false, both}}},
-        // A.3.4 unsubscribed
-        Row{{{false, none},
-             {true, none},
-             {false, none_in},
-             {true, none_in},
-             {true, none},
-             {true, none_in},
-             {false, from},
-             {true, from},
-             {true, from}}},
-    }},
-}};
-
-}  // namespace subscription_detail
-
-[[nodiscard]] constexpr SubscriptionStep subscription_step(SubscriptionWay way,
-                                                           SubscriptionVerb verb,
-                                                           SubscriptionState state) noexcept {
-  return subscription_detail::kSteps[static_cast<std::size_t>(way)][static_cast<std::size_t>(verb)]
-                                    [static_cast<std::size_t>(state)];
-}
-
-// The state that a contact is in.
-[[nodiscard]] inline SubscriptionState subscription_state(const RosterContact& contact) noexcept {
-  using enum SubscriptionState;
-  const bool in = !contact.request.empty();
-  switch (contact.subscription) {
-    case RosterSubscription::none:
-      if (contact.is_asked) return in ? none_out_in : none_out;
-      return in ? none_in : none;
-    case RosterSubscription::to:
-      return in ? to_in : to;
-    case RosterSubscription::from:
-      return contact.is_asked ? from_out : from;
-    case RosterSubscription::both:
-      break;
-  }
-  return both;
-}
 
 // Does the account see the contact's presence, does the contact see the account's?
 [[nodiscard]] constexpr bool has_to(RosterSubscription subscription) noexcept {
@@ -166,17 +33,80 @@ inline constexpr std::array<std::array<Row, 4>, 2> kSteps = {{
 [[nodiscard]] constexpr bool has_from(RosterSubscription subscription) noexcept {
   return (static_cast<unsigned>(subscription) & 2U) != 0;
 }
+[[nodiscard]] constexpr RosterSubscription make_subscription(bool to, bool from) noexcept {
+  return static_cast<RosterSubscription>((to ? 1U : 0U) | (from ? 2U : 0U));
+}
 
-// Puts a contact into a state. The request of a state with "in" is the caller's to keep or to add.
-inline void set_subscription_state(RosterContact& contact, SubscriptionState state) {
-  using enum SubscriptionState;
-  using Sub = RosterSubscription;
-  constexpr std::array<Sub, kSubscriptionStates> subscriptions = {Sub::none, Sub::none, Sub::none,
-                                                                  Sub::none, Sub::to,   Sub::to,
-                                                                  Sub::from, Sub::from, Sub::both};
-  contact.subscription = subscriptions[static_cast<std::size_t>(state)];
-  contact.is_asked = state == none_out || state == none_out_in || state == from_out;
-  if (state != none_in && state != none_out_in && state != to_in) contact.request.clear();
+// The account sends `verb` to the contact (A.2).
+inline SubscriptionStep send_subscription(SubscriptionVerb verb, RosterContact& contact) {
+  const bool to = has_to(contact.subscription);
+  const bool from = has_from(contact.subscription);
+  const bool is_waiting = !contact.request.empty();
+  switch (verb) {
+    // Always routed, so that states that drifted apart can meet again.
+    case SubscriptionVerb::subscribe:
+      contact.is_listed = true;
+      contact.is_asked = !to;
+      return {.goes_on = true};
+    case SubscriptionVerb::unsubscribe:
+      contact.is_asked = false;
+      contact.subscription = make_subscription(false, from);
+      return {.goes_on = true};
+    // Only who asked is told; whoever has not yet is approved in advance (3.4).
+    case SubscriptionVerb::subscribed:
+      if (from) return {};
+      contact.is_listed = true;
+      if (is_waiting) {
+        contact.subscription = make_subscription(to, true);
+        contact.request.clear();
+      } else {
+        contact.is_approved = true;
+      }
+      return {.goes_on = is_waiting};
+    // Only who asked, or has the permission, is told.
+    case SubscriptionVerb::unsubscribed:
+      contact.is_approved = false;
+      contact.subscription = make_subscription(to, false);
+      contact.request.clear();
+      return {.goes_on = from || is_waiting};
+  }
+  return {};
+}
+
+// The contact sends `verb` to the account (A.3); `request` is the stanza as XML.
+inline SubscriptionStep receive_subscription(SubscriptionVerb verb, RosterContact& contact,
+                                             std::string request) {
+  const bool to = has_to(contact.subscription);
+  const bool from = has_from(contact.subscription);
+  const bool is_waiting = !contact.request.empty();
+  switch (verb) {
+    case SubscriptionVerb::subscribe:
+      if (from) return {.is_answered = true};
+      if (contact.is_approved) {
+        contact.subscription = make_subscription(to, true);
+        contact.request.clear();
+        return {.is_answered = true};
+      }
+      if (!is_waiting) contact.request = std::move(request);
+      return {.goes_on = !is_waiting};
+    // A.3.2 would also answer "unsubscribed". Whoever left knows that; to one who has asked again
+    // meanwhile it would be a refusal.
+    case SubscriptionVerb::unsubscribe:
+      contact.subscription = make_subscription(to, false);
+      contact.request.clear();
+      return {.goes_on = from || is_waiting};
+    case SubscriptionVerb::subscribed: {
+      const bool was_asked = std::exchange(contact.is_asked, false);
+      if (was_asked) contact.subscription = make_subscription(true, from);
+      return {.goes_on = was_asked};
+    }
+    case SubscriptionVerb::unsubscribed: {
+      const bool was_asked = std::exchange(contact.is_asked, false);
+      contact.subscription = make_subscription(false, from);
+      return {.goes_on = to || was_asked};
+    }
+  }
+  return {};
 }
 
 }  // namespace xmppd

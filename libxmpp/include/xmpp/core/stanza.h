@@ -212,6 +212,13 @@ class PayloadList {
 template <typename T>
 concept HasCodec = requires { T::codec.name; };
 
+// Who counts a stanza: a stream of this process, and the stanza's number there. A stream of 0 is
+// nobody.
+struct Origin {
+  std::uint64_t stream = 0;
+  std::uint32_t number = 0;
+};
+
 class Stanza {
  public:
   Stanza() = default;
@@ -235,6 +242,10 @@ class Stanza {
   [[nodiscard]] bool is_request() const noexcept {
     return type() == StanzaType::get || type() == StanzaType::set;
   }
+
+  // Goes with copies of the stanza, but not into answers to it.
+  [[nodiscard]] const Origin& origin() const noexcept { return origin_; }
+  void set_origin(const Origin& origin) noexcept { origin_ = origin; }
 
   [[nodiscard]] const PayloadList& payloads() const noexcept { return payloads_; }
   [[nodiscard]] const Payload* find(const xml::Name& name) const noexcept;
@@ -270,6 +281,7 @@ class Stanza {
 
  private:
   Envelope envelope_;
+  Origin origin_;
   PayloadList payloads_;
 };
 

@@ -7,11 +7,12 @@
 //
 // The machine pauses at each event that asks a question (HeaderReceived, StartTls,
 // CredentialsWanted, PasswordOffered, IdentityWanted, Authenticated on the receiver,
-// BindRequested): next() gives NeedBytes until the answer came, received bytes wait inside, and in
-// a pause the machine may be moved to another worker. ReadyToAuthenticate asks too, but iqs go on.
-// An answer that comes after the stream has died is ignored, so that a driver need not cancel its
-// look-ups. Negotiation is one loop over a table of features (features.h) for both roles; the
-// tables do not know which side we are.
+// BindRequested, EnableRequested, ResumeRequested, CloseRequested): next() gives NeedBytes until
+// the answer came, received bytes wait inside, and in a pause the machine may be moved to another
+// worker.
+// ReadyToAuthenticate asks too, but iqs go on. An answer that comes after the stream has died is
+// ignored, so that a driver need not cancel its look-ups. Negotiation is one loop over a table of
+// features (features.h) for both roles; the tables do not know which side we are.
 //
 // Thread-safety: one thread at a time; movable.
 // Invariants: (1) after StreamFailed or Closed nothing more is delivered. (2) No stanza is
@@ -111,6 +112,39 @@ struct BindRequested {
   std::string resource;  // as requested, not prepared; empty: the server chooses
 };
 
+// Receiver with StreamPolicy::sm: the peer wants its stanzas acknowledged (XEP-0198), perhaps also
+// to resume. Answer: enabled() or refuse_sm().
+struct EnableRequested {
+  bool resume = false;
+  std::optional<std::uint32_t> max_seconds;  // as long as it would like to be waited for
+};
+// Receiver, instead of BindRequested: the peer wants an earlier stream back. Answer: resumed() or
+// refuse_sm(), after which it may bind.
+struct ResumeRequested {
+  std::string id;             // of the earlier stream
+  std::uint32_t handled = 0;  // how many stanzas the peer has dealt with
+};
+// Receiver: <r/>; send_ack() when it suits.
+struct AckRequested {};
+// Receiver: the peer has dealt with so many stanzas.
+struct Acked {
+  std::uint32_t handled = 0;
+};
+
+// Receiver that counts stanzas: the peer has closed its stream and still listens. Answer: the last
+// send_ack(), if any, and close(); Closed follows.
+struct CloseRequested {};
+
+// Initiator with StreamPolicy::resumption: the earlier stream goes on; Bound follows. Stanzas after
+// `handled` have to be sent again.
+struct Resumed {
+  std::uint32_t handled = 0;
+};
+// The same, but the server does not know it any more; a resource is bound instead.
+struct ResumptionFailed {
+  std::optional<std::uint32_t> handled;
+};
+
 // Initiator: the stream is usable under this full JID.
 struct Bound {
   Jid jid;
@@ -124,7 +158,7 @@ struct StanzaReceived {
   ParsedStanza parsed;
 };
 
-// A first-level element in one of StreamPolicy::nonzas.
+// A first-level element that is no stanza, on a usable stream: StreamPolicy::nonzas.
 struct NonzaReceived {
   xml::Document document;
 };
@@ -144,8 +178,9 @@ struct Closed {};
 
 using Event = std::variant<NeedBytes, StanzaReceived, NonzaReceived, HeaderReceived, StartTls,
                            CredentialsWanted, PasswordOffered, IdentityWanted, Authenticated,
-                           AuthenticationFailed, BindRequested, Bound, ReadyToAuthenticate,
-                           StreamFailed, Closed>;
+                           AuthenticationFailed, BindRequested, EnableRequested, ResumeRequested,
+                           AckRequested, Acked, CloseRequested, Resumed, ResumptionFailed, Bound,
+                           ReadyToAuthenticate, StreamFailed, Closed>;
 
 // Is `event` a T?
 template <typename T>
@@ -184,6 +219,8 @@ struct StreamPolicy {
   int auth_failures_max = 3;             // then policy-violation (RFC 6120 6.4.5: 2 to 5)
   std::uint32_t idle_seconds = 0;        // XEP-0478: advertised if not zero
   std::vector<std::string_view> nonzas;  // namespaces whose first-level elements are reported
+  bool reports_all_nonzas = false;       // so are those of every namespace that no feature owns
+  bool sm = false;                       // receiver: understands stream management (XEP-0198)
   std::string lang = "en";               // xml:lang of our header
   // Initiator only:
   std::string domain;  // `to`
@@ -192,6 +229,13 @@ struct StreamPolicy {
   bool external = false;  // a client certificate was shown: EXTERNAL may be used
   sasl::SaltedPasswordCache* password_cache = nullptr;  // must outlive the streams
   std::string resource;                                 // empty: the server chooses
+  // An earlier stream that is asked for instead of binding a resource.
+  struct Resumption {
+    std::string id;
+    std::uint32_t handled = 0;
+    Jid jid;  // full
+  };
+  std::optional<Resumption> resumption;
   enum class Tls : std::uint8_t { required, optional, none } tls = Tls::required;
   std::string mechanism = "auto";  // or exactly one, e.g. "SCRAM-SHA-1"
   bool plain_without_tls = false;  // PLAIN on a link without TLS
@@ -237,7 +281,7 @@ class Stream {
   void tls_started(TlsFacts facts);
   void provide_keys(const sasl::ScramKeys& keys) { provide_keys(sasl::Lookup::found, keys); }
   // `keys` counts for found and disabled; for unknown they are faked from
-  // StreamOffer::scram_secret.
+  // StreamOffer::scram_secret, with the iteration count of `keys` unless that is 0.
   void provide_keys(sasl::Lookup lookup, const sasl::ScramKeys& keys = {});
   void password_verified(bool ok) {
     password_verified(ok ? sasl::Lookup::found : sasl::Lookup::unknown);
@@ -253,6 +297,19 @@ class Stream {
   void bound(const Jid& full_jid);
   void refuse_bind(const StanzaError& error);
   void start_authentication();
+  // Stanzas are counted from now on. `id`: by which the stream may be resumed within `max`; empty:
+  // it may not.
+  void enabled(std::string_view id, std::optional<Duration> max);
+  // The earlier stream goes on under `full_jid`; of what the peer sent `handled` were dealt with.
+  void resumed(const Jid& full_jid, std::string_view id, std::uint32_t handled);
+  // Answers both; `handled`: what is known of a stream that cannot be resumed.
+  void refuse_sm(StanzaCondition condition, std::optional<std::uint32_t> handled = std::nullopt);
+
+  // <a/> and <r/>. REQUIRES: enabled() or resumed() was called.
+  void send_ack(std::uint32_t handled);
+  void request_ack();
+  // The peer acknowledged what was never sent.
+  void fail_too_high(std::uint32_t handled, std::uint32_t sent);
 
   // Ends the stream with an error (our header first if none was sent); next() reports StreamFailed.
   void fail(StreamError error);

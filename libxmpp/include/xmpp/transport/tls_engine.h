@@ -42,16 +42,23 @@ struct TlsError {
   std::string text;
 };
 
+namespace tls {
+struct LoadedCertificate;
+}
+
 // A certificate with its chain and key, as PEM text.
 struct TlsCertificate {
   std::vector<std::string> hosts;  // the names (SNI, lower case A-labels) it is shown for
   std::string certificate_pem;     // the leaf first, then its chain
   std::string key_pem;
+  // The texts as OpenSSL has them, if somebody parsed them: that takes about a millisecond.
+  std::shared_ptr<const tls::LoadedCertificate> parsed = nullptr;
 };
-// Reads both files. The error says which one and why.
+// Reads and parses both files. The error says which one and why. `known`: files whose text is that
+// of this certificate are not parsed again.
 [[nodiscard]] Result<TlsCertificate, TlsError> load_tls_certificate(
     const std::string& certificate_file, const std::string& key_file,
-    std::vector<std::string> hosts);
+    std::vector<std::string> hosts, const TlsCertificate* known = nullptr);
 
 // Nothing below TLS 1.2 is ever spoken (RFC 7590, RFC 8996).
 enum class TlsVersion : std::uint8_t { tls1_2, tls1_3 };
@@ -176,5 +183,6 @@ struct SelfSignedOptions {
                                                             const SelfSignedOptions& options = {});
 // SHA-256 of the first certificate of a PEM text, as "AB:CD:..."; empty if there is none.
 [[nodiscard]] std::string certificate_fingerprint(std::string_view certificate_pem);
+[[nodiscard]] std::string certificate_fingerprint(const TlsCertificate& certificate);
 
 }  // namespace xmpp

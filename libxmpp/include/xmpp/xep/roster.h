@@ -2,7 +2,8 @@
 // The roster: contacts with their subscription states and groups.
 //
 // A server ignores what a client may not set: unknown values of subscription and ask read as none
-// (RFC 6121 2.1.2).
+// (RFC 6121 2.1.2). What the server says of an item always has its subscription, also "none"
+// (2.1.4).
 //
 // Thread-safety: values.
 #pragma once
@@ -44,7 +45,7 @@ namespace xmpp::xep {
 struct RosterItem {
   Jid jid;
   std::string name;
-  Subscription subscription = Subscription::none;
+  std::optional<Subscription> subscription;
   Ask ask = Ask::none;
   bool approved = false;
   std::vector<std::string> groups;

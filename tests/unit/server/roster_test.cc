@@ -1,0 +1,78 @@
+// Rosters when the database does not do as asked.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "unit/server/raw_client.h"
+#include "xmppd/storage.h"
+
+namespace xmppd {
+namespace {
+
+constexpr auto kSecond = std::chrono::seconds(1);
+
+std::string set_item(const std::string& id, const std::string& contact) {
+  return "<iq type='set' id='" + id + "'><query xmlns='jabber:iq:roster'><item jid='" + contact +
+         "'/></query></iq>";
+}
+
+// Behind the server's back, so that every change of the roster breaks a constraint.
+void remove_row(World& world, const std::string& account) {
+  auto removed = world.server().storage().write_blocking(
+      account, [](Tx& tx, const xmpp::Jid& who) { return tx.accounts().remove(who); },
+      *xmpp::Jid::parse(account));
+  ASSERT_TRUE(removed && *removed);
+}
+
+TEST(Roster, AChangeThatTheDatabaseRefusesIsNone) {
+  World world({.seed = 1, .workers = 2});
+  world.add_account("romeo@localhost");
+  world.add_account("juliet@localhost");
+  RawClient juliet(world);
+  juliet.write(login("juliet") + "<presence/>");
+  RawClient romeo(world);
+  romeo.write(login("romeo") +
+              "<iq type='get' id='g1'><query xmlns='jabber:iq:roster' ver=''/></iq>" +
+              set_item("s1", "nurse@localhost"));
+  world.run_for(kSecond);
+  ASSERT_TRUE(romeo.saw("id='s1'") && romeo.saw("jid='nurse@localhost'")) << romeo.seen();
+  remove_row(world, "romeo@localhost");
+
+  const auto before = romeo.seen().size();
+  // Two at once: the second waits for the first, which fails.
+  romeo.write(set_item("s2", "friar@localhost") + set_item("s3", "tybalt@localhost"));
+  world.run_for(kSecond);
+  std::string answers = romeo.seen().substr(before);
+  EXPECT_NE(answers.find("id='s2'"), std::string::npos) << answers;
+  EXPECT_NE(answers.find("id='s3'"), std::string::npos) << answers;
+  EXPECT_NE(answers.find("<internal-server-error"), std::string::npos) << answers;
+  EXPECT_EQ(answers.find("jid='friar@localhost'"), std::string::npos) << "pushed: " << answers;
+  EXPECT_EQ(answers.find("jid='tybalt@localhost'"), std::string::npos) << "pushed: " << answers;
+
+  // Nor does what depends on it leave the server.
+  romeo.write("<presence type='subscribe' to='juliet@localhost' id='p1'/>");
+  world.run_for(kSecond);
+  answers = romeo.seen().substr(before);
+  EXPECT_NE(answers.find("id='p1'"), std::string::npos) << answers;
+  EXPECT_EQ(answers.find("jid='juliet@localhost'"), std::string::npos) << "pushed: " << answers;
+  EXPECT_FALSE(juliet.saw("subscribe")) << juliet.seen();
+}
+
+TEST(Roster, ComesBackWithTheDatabase) {
+  World world({.seed = 2, .workers = 2});
+  world.add_account("romeo@localhost");
+  RawClient romeo(world);
+  romeo.write(login("romeo") + "<iq type='get' id='g1'><query xmlns='jabber:iq:roster'/></iq>");
+  world.run_for(kSecond);
+  remove_row(world, "romeo@localhost");
+  romeo.write(set_item("s1", "nurse@localhost"));
+  world.run_for(kSecond);
+  ASSERT_TRUE(romeo.saw("<internal-server-error")) << romeo.seen();
+  world.add_account("romeo@localhost");
+  romeo.write(set_item("s2", "friar@localhost"));
+  world.run_for(kSecond);
+  EXPECT_TRUE(romeo.saw("jid='friar@localhost'")) << romeo.seen();
+}
+
+}  // namespace
+}  // namespace xmppd

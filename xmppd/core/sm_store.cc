@@ -1,0 +1,205 @@
+#include "core/sm_store.h"
+
+#include <charconv>
+#include <utility>
+
+#include "core/ownership.h"
+#include "core/server.h"
+#include "core/sm_counters.h"
+#include "core/sm_state.h"
+#include "core/worker.h"
+#include "xmpp/core/namespaces.h"
+#include "xmppd/hooks.h"
+
+namespace xmppd {
+
+using xmpp::Stanza;
+using xmpp::log::kv;
+
+namespace {
+
+const xmpp::log::Context kLog{.component = "sm"};
+
+void note_outcome(const StorageResult<void>& outcome) {
+  if (outcome) return;
+  xmpp::log::warn(kLog, "a session to be resumed is not stored: check the database",
+                  {kv("error", outcome.error().text)});
+}
+
+SmStanza stanza_of(const xmpp::sm::Queue::Entry& entry, std::uint64_t place) {
+  return {.place = place, .at = entry.at, .stanza = to_xml(entry.stanza, xmpp::ns::client)};
+}
+
+std::optional<Stanza> parse(const std::string& text) {
+  auto document = xmpp::xml::Document::parse(text, xmpp::ns::client);
+  if (!document) return std::nullopt;
+  auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
+  if (!parsed) return std::nullopt;
+  return std::move(parsed->stanza);
+}
+
+}  // namespace
+
+SmSessionRecord SmStore::record_of(Session& session) {
+  SmState& sm = *session.sm_;
+  SmSessionRecord record;
+  record.id = sm.id;
+  record.jid = session.jid();
+  record.window = sm.terms.window;
+  record.handled = sm.window.handled();
+  record.acknowledged = sm.queue.acknowledged();
+  if (session.is_detached()) {
+    record.detached_at = session.account_.host_.worker_.reactor().wall();
+  }
+  if (session.is_available()) record.presence = to_xml(*session.presence(), xmpp::ns::client);
+  return record;
+}
+
+void SmStore::put(Session& session) {
+  Worker& worker = session.account_.host_.worker_;
+  worker.server().storage().write_then(
+      worker.reactor(), session.jid(), note_outcome,
+      [](Tx& tx, const SmSessionRecord& record) { return tx.sm_queues().put(record); },
+      record_of(session));
+}
+
+void SmStore::put_queue(Session& session) {
+  Account& account = session.account_;
+  Worker& worker = account.host_.worker_;
+  SmState& sm = *session.sm_;
+  std::vector<SmStanza> stanzas;
+  std::vector<Ticket> tickets;
+  for (std::size_t i = 0; i < sm.queue.size(); ++i) {
+    stanzas.push_back(stanza_of(sm.queue[i], ++sm.last_place));
+    if (auto ticket = account.hold(sm.queue[i].stanza); ticket.is_held()) {
+      tickets.push_back(std::move(ticket));
+    }
+  }
+  worker.server().storage().write_then(
+      worker.reactor(), session.jid(),
+      [tickets = std::move(tickets)](const StorageResult<void>& outcome) { note_outcome(outcome); },
+      [](Tx& tx, const SmSessionRecord& record,
+         const std::vector<SmStanza>& queue) -> StorageResult<void> {
+        if (auto done = tx.sm_queues().put(record); !done) return done;
+        if (auto done = tx.sm_queues().remove_stanzas(record.id); !done) return done;
+        return tx.sm_queues().append(record.id, queue);
+      },
+      record_of(session), std::move(stanzas));
+}
+
+void SmStore::append(Session& session) {
+  Account& account = session.account_;
+  Worker& worker = account.host_.worker_;
+  SmState& sm = *session.sm_;
+  const auto& entry = sm.queue[sm.queue.size() - 1];
+  worker.server().storage().write_then(
+      worker.reactor(), session.jid(),
+      [ticket = account.hold(entry.stanza)](const StorageResult<void>& outcome) {
+        note_outcome(outcome);
+      },
+      [](Tx& tx, const std::string& id, const std::vector<SmStanza>& stanzas) {
+        return tx.sm_queues().append(id, stanzas);
+      },
+      sm.id, std::vector<SmStanza>{stanza_of(entry, ++sm.last_place)});
+}
+
+void SmStore::remove_queue(Session& session) {
+  Worker& worker = session.account_.host_.worker_;
+  worker.server().storage().write_then(
+      worker.reactor(), session.jid(), note_outcome,
+      [](Tx& tx, const SmSessionRecord& record) -> StorageResult<void> {
+        if (auto done = tx.sm_queues().put(record); !done) return done;
+        return tx.sm_queues().remove_stanzas(record.id);
+      },
+      record_of(session));
+}
+
+void SmStore::remove(Session& session) {
+  Worker& worker = session.account_.host_.worker_;
+  worker.server().storage().write_then(
+      worker.reactor(), session.jid(), note_outcome,
+      [](Tx& tx, const std::string& id) { return tx.sm_queues().remove(id); }, session.sm_->id);
+}
+
+// At the start
+// ------------------------------------------------------------------------------------------------
+
+void SmStore::restore_all(Server& server) {
+  auto all = server.storage().read_blocking("server", [](Tx& tx) { return tx.sm_queues().load(); });
+  if (!all) {
+    xmpp::log::warn(kLog, "stored sessions cannot be read: check the database",
+                    {kv("error", all.error().text)});
+    all = std::vector<SmStored>();
+  }
+  std::size_t restored = 0;
+  for (const SmStored& stored : *all) {
+    Worker& owner = server.worker(owner_of(stored.session.jid, server.worker_count()));
+    Host* host = owner.find_host(stored.session.jid.domain());
+    if (host != nullptr && restore(owner, *host, stored)) {
+      ++restored;
+      continue;
+    }
+    auto removed = server.storage().write_blocking(
+        stored.session.jid, [](Tx& tx, const std::string& id) { return tx.sm_queues().remove(id); },
+        stored.session.id);
+    note_outcome(removed);
+  }
+  server.sm_counters().forget_rest();
+  if (!all->empty()) {
+    xmpp::log::info(kLog, "sessions wait to be resumed",
+                    {kv("restored", restored), kv("stored", all->size())});
+  }
+}
+
+bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
+  const SmSessionRecord& record = stored.session;
+  const bool had_link = record.detached_at == xmpp::Timestamp();
+  auto* counter = worker.server().sm_counters().find(record.id);
+  // What such a session has dealt with since it was stored only the counter knows.
+  if (had_link && counter == nullptr) return false;
+  Account& account = worker.accounts().get_or_make(record.jid, host);
+  auto session = std::make_unique<Session>(account, record.jid, nullptr);
+  SmRequested hook{
+      .session = *session, .wants_resumption = true, .wanted_window = record.window, .terms = {}};
+  const bool granted =
+      host.profile_.hooks().fire(hook) == Verdict::handled && hook.terms.is_resumable;
+  if (!granted || account.find_session(record.jid.resource()) != nullptr) {
+    session.reset();
+    worker.accounts().drop_if_idle(account);
+    return false;
+  }
+  session->start_sm(hook.terms, record.id);
+  SmState& sm = *session->sm_;
+  sm.counter = counter;
+  sm.is_stored = true;
+  sm.queue.start_at(record.acknowledged);
+  const bool is_ahead =
+      counter != nullptr && static_cast<std::int32_t>(counter->handled.load() - record.handled) > 0;
+  sm.window.start_at(is_ahead ? counter->handled.load() : record.handled);
+  for (const SmStanza& one : stored.stanzas) {
+    sm.last_place = one.place;
+    if (auto stanza = parse(one.stanza)) (void)sm.queue.push(std::move(*stanza), one.at);
+  }
+  sm.restored = sm.queue.size();
+  restore_presence(*session, record.presence);
+  sm.last_connection.connected_at = worker.reactor().now();
+  account.sessions_.push_back(session.get());
+  worker.count_session(1);
+  auto left = record.window;
+  if (!had_link) left -= worker.reactor().wall() - record.detached_at;
+  Session::wait(std::move(session), left);
+  return true;
+}
+
+void SmStore::restore_presence(Session& session, const std::string& presence) {
+  if (presence.empty()) return;
+  session.presence_ = parse(presence);
+  session.is_available_ = session.presence_.has_value();
+  if (!session.is_available_) return;
+  const auto priority = session.presence_->child_text("priority").value_or("0");
+  int value = 0;
+  std::from_chars(priority.data(), priority.data() + priority.size(), value);
+  session.priority_ = static_cast<std::int8_t>(value);
+}
+
+}  // namespace xmppd

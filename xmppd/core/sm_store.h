@@ -1,0 +1,41 @@
+// SmStore: what is stored of sessions that may be resumed, and how they come back when the server
+// starts. A row from the agreement on, what the client has not acknowledged from the death of its
+// link on, both gone when the session ends.
+//
+// Thread-safety: the account owner's worker; restore_all() while no worker runs.
+#pragma once
+
+#include <vector>
+
+#include "xmppd/storage.h"
+
+namespace xmppd {
+
+class Account;
+class Host;
+class Server;
+class Session;
+class Worker;
+
+class SmStore {
+ public:
+  // The session's facts have changed. REQUIRES of all: session.sm_.
+  static void put(Session& session);
+  // Its link is gone: its stanzas are stored, and acknowledged to their senders then.
+  static void put_queue(Session& session);
+  // One more came; it is the last of the queue.
+  static void append(Session& session);
+  // It has a link again: what is not acknowledged is that link's.
+  static void remove_queue(Session& session);
+  static void remove(Session& session);
+
+  // Brings the stored sessions back, detached.
+  static void restore_all(Server& server);
+
+ private:
+  static SmSessionRecord record_of(Session& session);
+  static bool restore(Worker& worker, Host& host, const SmStored& stored);
+  static void restore_presence(Session& session, const std::string& presence);
+};
+
+}  // namespace xmppd

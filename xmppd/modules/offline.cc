@@ -1,0 +1,301 @@
+// XEP-0160 1.0.1 complete
+// Keeps messages for accounts without a session that could take them, and delivers them, oldest
+// first, to the first session that announces itself with a priority of at least 0.
+//
+// A message is stored once and stays until it has been written to a connection: a crash in between
+// gives it twice, never loses it. While the stored messages go out, live ones wait behind them.
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "xmpp/xep/delay.h"
+#include "xmpp/xml/document.h"
+#include "xmppd/module.h"
+
+namespace xmppd::mod::offline {
+
+using xmpp::Completion;
+using xmpp::Jid;
+using xmpp::Stanza;
+using xmpp::StanzaCondition;
+using xmpp::StanzaType;
+using xmpp::Task;
+
+namespace {
+
+// Live messages that wait behind stored ones; more are delivered past them.
+constexpr std::size_t kHeldMax = 500;
+// What is loaded and delivered before it has to be written.
+constexpr std::size_t kBatch = 100;
+constexpr std::size_t kBatchBytes = 65'536;
+constexpr xmpp::Duration kLookAgain = std::chrono::milliseconds(20);
+// How long live messages wait for a connection that does not take the stored ones.
+constexpr xmpp::Duration kHoldFor = std::chrono::seconds(5);
+
+constexpr xmpp::xml::Name kNoStore{xmpp::ns::hints, "no-store"};
+constexpr xmpp::xml::Name kStore{xmpp::ns::hints, "store"};
+constexpr xmpp::xml::Name kThread{xmpp::ns::client, "thread"};
+
+struct State {
+  bool is_flushing = false;
+  bool is_holding = false;
+  bool is_known_empty = false;
+  std::uint64_t commits = 0;
+  std::int64_t writes = 0;  // under way
+  std::vector<Stanza> held;
+};
+
+// Tells a session from a later one of the same resource.
+struct Mark {
+  std::uint64_t flush = 0;
+};
+
+// XEP-0160 3: what contains only chat states (XEP-0085 5.5 allows a thread beside one) is worth
+// nothing later.
+bool is_only_chat_state(const Stanza& message) {
+  bool has_state = false;
+  for (const xmpp::Payload& payload : message.payloads()) {
+    if (payload.ns() == xmpp::ns::chat_states) {
+      has_state = true;
+    } else if (payload.ns() != xmpp::ns::hints && !payload.is(kThread)) {
+      return false;
+    }
+  }
+  return has_state && !message.has(kStore);
+}
+
+bool can_take(const Session& session) {
+  return session.is_available() && session.priority() >= 0;
+}
+
+Session* find_taker(Account& account) {
+  for (Session* session : account.sessions()) {
+    if (can_take(*session) && !session->is_ending()) return session;
+  }
+  return nullptr;
+}
+
+// nullopt: what is stored is no message.
+std::optional<Stanza> parse_kept(const OfflineMessage& message, const Jid& host) {
+  auto document = xmpp::xml::Document::parse(message.stanza, xmpp::ns::client);
+  if (!document) return std::nullopt;
+  auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
+  if (!parsed) return std::nullopt;
+  parsed->stanza.add(xmpp::xep::Delay{message.received_at, host, "Offline storage"});
+  return std::move(parsed->stanza);
+}
+
+}  // namespace
+
+class Offline final : public Module {
+ public:
+  void attach(Scope& scope) override {
+    scope_ = &scope;
+    state_ = scope.account_slot<State>();
+    mark_ = scope.session_slot<Mark>();
+    scope.feature("msgoffline");
+    scope.on<ToAccount>(Stage::validate, [this](ToAccount& hook) { return hold(hook); });
+    scope.on<ToAccount>(Stage::fallback, [this](ToAccount& hook) { return keep(hook); });
+    scope.on<Available>(Stage::deliver, [this](Available& hook) {
+      if (can_take(hook.session)) start(hook.session.account());
+      return Verdict::pass;
+    });
+  }
+
+ private:
+  // Before all other hooks, which see the message when its turn comes.
+  Verdict hold(ToAccount& hook) {
+    if (!hook.stanza.is_message()) return Verdict::pass;
+    State& state = hook.to[state_];
+    if (!state.is_holding || state.held.size() >= kHeldMax) return Verdict::pass;
+    state.held.push_back(std::move(hook.stanza));
+    return Verdict::handled;
+  }
+
+  Verdict keep(ToAccount& hook) {
+    const Stanza& stanza = hook.stanza;
+    if (!stanza.is_message()) return Verdict::pass;
+    // XEP-0160 3, and RFC 6121 8.5.3.2.1: of messages for a session that is not there only chat is
+    // treated as if it was for the account.
+    const bool is_kind = stanza.type() == StanzaType::chat ||
+                         (stanza.type() == StanzaType::normal && stanza.to().is_bare());
+    if (!is_kind) return Verdict::pass;
+    if (is_only_chat_state(stanza)) return Verdict::drop;
+    if (stanza.has(kNoStore)) return Verdict::pass;
+    // One of these would find the store full in any case; a flood must not fill the storage's
+    // queue.
+    std::int64_t& writes = hook.to[state_].writes;
+    if (writes >= *messages_) return hook.bounce(StanzaCondition::service_unavailable);
+    ++writes;
+    hook.to[state_].is_known_empty = false;
+    hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza)));
+    return Verdict::handled;
+  }
+
+  Task<void> store(Account& account, Stanza stanza) {
+    OfflineMessage message;
+    message.sender = stanza.from().bare();
+    message.received_at = scope_->reactor().wall();
+    message.stanza = to_xml(stanza, xmpp::ns::client);
+    OfflineLimits limits;
+    limits.messages = static_cast<std::uint64_t>(*messages_);
+    limits.messages_per_sender = static_cast<std::uint64_t>(*messages_per_sender_);
+    limits.bytes = static_cast<std::uint64_t>(*bytes_);
+    auto storing = scope_->storage().write(
+        scope_->reactor(), account.jid(),
+        [](Tx& tx, const Jid& who, const OfflineMessage& what, const OfflineLimits& at_most) {
+          return tx.offline().add(who, what, at_most);
+        },
+        account.jid(), message, limits);
+    auto stored = co_await storing;
+    --account[state_].writes;
+    settle(account, stanza, stored);
+  }
+
+  // Everything that follows from the outcome of a write.
+  void settle(Account& account, const Stanza& stanza, const StorageResult<OfflineOutcome>& stored) {
+    if (!stored) {
+      log_failure(stored.error());
+      const bool is_busy = stored.error().code == StorageErrorCode::busy;
+      bounce(
+          account, stanza,
+          is_busy ? StanzaCondition::resource_constraint : StanzaCondition::internal_server_error);
+      return;
+    }
+    if (*stored != OfflineOutcome::stored) {
+      // XEP-0160 2: also if no more can be stored.
+      bounce(account, stanza, StanzaCondition::service_unavailable);
+      return;
+    }
+    ++account[state_].commits;
+    // Somebody may have come while it was being stored, and found nothing.
+    if (find_taker(account) != nullptr) start(account);
+  }
+
+  static void bounce(Account& account, const Stanza& stanza, StanzaCondition condition) {
+    account.host().send(xmpp::make_error(stanza, condition));
+  }
+
+  void start(Account& account) {
+    State& state = account[state_];
+    if (state.is_flushing || state.is_known_empty) return;
+    state.is_flushing = state.is_holding = true;
+    account.spawn(*scope_, flush(account));
+  }
+
+  Task<void> flush(Account& account) {
+    State& state = account[state_];
+    std::uint64_t done = 0;
+    for (;;) {
+      const std::uint64_t commits = state.commits;
+      auto loading = load(account.jid(), done);
+      auto batch = co_await loading;
+      if (!batch) {
+        log_failure(batch.error());
+        break;
+      }
+      if (batch->empty()) {
+        // What was written meanwhile may not have been seen by this look.
+        state.is_known_empty = state.writes == 0 && commits == state.commits;
+        if (state.is_known_empty) break;
+        continue;
+      }
+      Session* taker = find_taker(account);
+      if (taker == nullptr) break;
+      const Jid jid = taker->jid();
+      const std::uint64_t mark = (*taker)[mark_].flush = ++flushes_;
+      deliver(*taker, *batch);
+      const std::uint64_t drained = taker->times_drained();
+      auto writing = wait_until_written(account, jid, mark, drained);
+      const bool is_written = co_await std::move(writing);
+      if (!is_written) continue;  // to somebody else, if there is one
+      done = batch->back().number;
+      auto removing = remove(account.jid(), done);
+      auto removed = co_await removing;
+      if (!removed) {
+        // It comes again at the next login.
+        log_failure(removed.error());
+        break;
+      }
+    }
+    state.is_flushing = false;
+    release(account);
+  }
+
+  void release(Account& account) {
+    State& state = account[state_];
+    state.is_holding = false;
+    for (Stanza& stanza : std::exchange(state.held, {})) account.host().send(std::move(stanza));
+  }
+
+  xmpp::Completion<StorageResult<std::vector<OfflineMessage>>> load(const Jid& account,
+                                                                    std::uint64_t after) {
+    return scope_->storage().read(
+        scope_->reactor(), account,
+        [](Tx& tx, const Jid& who, std::uint64_t number) {
+          return tx.offline().load(who, number, kBatch, kBatchBytes);
+        },
+        account, after);
+  }
+
+  xmpp::Completion<StorageResult<std::uint64_t>> remove(const Jid& account, std::uint64_t up_to) {
+    return scope_->storage().write(
+        scope_->reactor(), account,
+        [](Tx& tx, const Jid& who, std::uint64_t number) {
+          return tx.offline().remove(who, number);
+        },
+        account, up_to);
+  }
+
+  void deliver(Session& session, const std::vector<OfflineMessage>& batch) {
+    for (const OfflineMessage& message : batch) {
+      if (auto stanza = parse_kept(message, session.host().jid())) {
+        session.deliver(std::move(*stanza));
+      } else {
+        xmpp::log::warn(scope_->log_context(), "a stored message cannot be read: it is dropped",
+                        {xmpp::log::kv("jid", session.jid().bare_str())});
+      }
+    }
+  }
+
+  // False: the session ended first, so nobody knows what arrived.
+  Task<bool> wait_until_written(Account& account, Jid jid, std::uint64_t mark,
+                                std::uint64_t drained) {
+    const xmpp::Instant release_at = scope_->reactor().now() + kHoldFor;
+    for (xmpp::Duration delay{0};; delay = kLookAgain) {
+      Completion<void> over;
+      xmpp::Timer timer([ticket = over.ticket()] { ticket.complete(); });
+      scope_->reactor().timers().set(timer, scope_->reactor().now() + delay);
+      co_await over;
+      Session* session = account.find_session(jid.resource());
+      if (session == nullptr || (*session)[mark_].flush != mark || session->is_ending()) {
+        co_return false;
+      }
+      if (session->times_drained() != drained) co_return true;
+      if (scope_->reactor().now() >= release_at && account[state_].is_holding) release(account);
+    }
+  }
+
+  void log_failure(const StorageError& error) {
+    xmpp::log::warn(scope_->log_context(), "offline messages cannot be used: check the database",
+                    {xmpp::log::kv("error", error.text)});
+  }
+
+  Option<std::int64_t> messages_{*this, "messages", 1'000,
+                                 0,     1'000'000,  "Messages that wait for one account at most."};
+  Option<std::int64_t> messages_per_sender_{
+      *this, "messages_per_sender", 500, 0, 1'000'000, "Of these from one sender at most."};
+  Option<std::int64_t> bytes_{
+      *this, "bytes",       8'388'608,
+      0,     1'073'741'824, "Bytes of the messages that wait for one account at most."};
+  Scope* scope_ = nullptr;
+  AccountSlot<State> state_;
+  SessionSlot<Mark> mark_;
+  std::uint64_t flushes_ = 0;
+};
+XMPPD_MODULE(Offline, {.name = "offline",
+                       .xep = "0160",
+                       .summary = "Keeps messages for who is not there",
+                       .requires_modules = {"message", "presence"}});
+
+}  // namespace xmppd::mod::offline

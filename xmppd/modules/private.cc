@@ -1,0 +1,138 @@
+// XEP-0049 1.2 complete
+// Keeps any XML for an account's own clients, by the name of its root element.
+#include "xmpp/xep/private.h"
+
+#include <utility>
+#include <vector>
+
+#include "xmpp/xml/writer.h"
+#include "xmppd/module.h"
+
+namespace xmppd::mod::private_ {
+
+using xmpp::Jid;
+using xmpp::StanzaCondition;
+using xmpp::Task;
+using xmpp::xep::PrivateXml;
+using xmpp::xml::Element;
+
+namespace {
+
+constexpr const char* kSpace = "private";
+
+struct Entry {
+  std::string key;
+  std::string markup;
+};
+
+std::string key_of(Element element) {
+  return std::string(element.ns()) + " " + std::string(element.name());
+}
+
+std::string markup_of(Element element) {
+  std::string out;
+  xmpp::xml::Writer writer(out);
+  writer.write(element);
+  return out;
+}
+
+IqReply with_content(std::string_view content) {
+  return IqReply::with(
+      xmpp::Payload(PrivateXml::codec.name,
+                    "<query xmlns='jabber:iq:private'>" + std::string(content) + "</query>"));
+}
+
+}  // namespace
+
+class Private final : public Module {
+ public:
+  void attach(Scope& scope) override {
+    scope_ = &scope;
+    scope.feature(xmpp::ns::private_xml);
+    // Of somebody else's the answer is service-unavailable, which does not tell who exists.
+    scope.on_iq<PrivateXml>(Target::own_account,
+                            [this](IqCall& call, PrivateXml) { return answer(call); });
+  }
+
+ private:
+  Task<IqReply> answer(IqCall& call) {
+    std::vector<Entry> entries;
+    for (const Element child : call.request.payloads().front().element().children()) {
+      if (child.ns().empty() || child.ns() == xmpp::ns::private_xml) {
+        co_return IqReply::error(
+            {StanzaCondition::not_acceptable, "An element needs a namespace of its own"});
+      }
+      entries.push_back({key_of(child), markup_of(child)});
+    }
+    if (entries.empty()) co_return IqReply::error(StanzaCondition::not_acceptable);
+    if (call.is_set()) {
+      auto setting = set(call.request.from().bare(), std::move(entries));
+      auto reply = co_await std::move(setting);
+      co_return reply;
+    }
+    if (entries.size() != 1) co_return IqReply::error(StanzaCondition::bad_request);
+    auto getting = get(call.request.from().bare(), std::move(entries.front()));
+    auto reply = co_await std::move(getting);
+    co_return reply;
+  }
+
+  Task<IqReply> get(Jid account, Entry asked) {
+    auto pending = scope_->storage().read(
+        scope_->reactor(), account,
+        [](Tx& tx, const Jid& who, const std::string& key) {
+          return tx.account_data().find(who, kSpace, key);
+        },
+        account, asked.key);
+    auto found = co_await pending;
+    if (!found) co_return failed(found.error());
+    // What was never stored is empty, as it was asked for.
+    co_return with_content(*found ? **found : asked.markup);
+  }
+
+  Task<IqReply> set(Jid account, std::vector<Entry> entries) {
+    std::vector<std::pair<std::string, std::string>> values;
+    for (Entry& entry : entries) {
+      values.emplace_back(std::move(entry.key), std::move(entry.markup));
+    }
+    DataLimits limits;
+    limits.entries = static_cast<std::uint64_t>(*documents_);
+    limits.bytes = static_cast<std::uint64_t>(*bytes_);
+    // All or nothing; an error rolls back what was put before it.
+    auto pending = scope_->storage().write(
+        scope_->reactor(), account,
+        [](Tx& tx, const Jid& who, const std::vector<std::pair<std::string, std::string>>& all,
+           const DataLimits& at_most) -> StorageResult<bool> {
+          for (const auto& [key, value] : all) {
+            auto put = tx.account_data().put(who, kSpace, key, value, at_most);
+            if (!put) return put;
+            if (!*put) return xmpp::Err(StorageError{StorageErrorCode::constraint, "full"});
+          }
+          return true;
+        },
+        account, values, limits);
+    auto stored = co_await pending;
+    if (stored) co_return IqReply::ok();
+    if (stored.error().code == StorageErrorCode::constraint) {
+      co_return IqReply::error(
+          {StanzaCondition::resource_constraint, "No more can be stored for this account"});
+    }
+    co_return failed(stored.error());
+  }
+
+  IqReply failed(const StorageError& error) {
+    xmpp::log::warn(scope_->log_context(), "private data cannot be used: check the database",
+                    {xmpp::log::kv("error", error.text)});
+    return IqReply::error(error.code == StorageErrorCode::busy
+                              ? StanzaCondition::resource_constraint
+                              : StanzaCondition::internal_server_error);
+  }
+
+  Option<std::int64_t> documents_{*this, "documents", 200,
+                                  1,     100'000,     "Elements kept for one account at most."};
+  Option<std::int64_t> bytes_{*this, "bytes",       1'048'576,
+                              1,     1'073'741'824, "Bytes of these at most."};
+  Scope* scope_ = nullptr;
+};
+XMPPD_MODULE(Private, {.name = "private", .xep = "0049", .summary = "Keeps XML for clients"});
+
+}  // namespace xmppd::mod::private_
