@@ -45,6 +45,22 @@ def _need_python(module):
 _COMMANDS = {"slixmpp": _slixmpp, "aioxmpp": _aioxmpp, "xmppjs": _xmppjs, "strophe": _strophe}
 
 
+def run_checks(kind, children, server, users, seconds=120):
+    """Runs the program of that client that checks by itself what the server does."""
+    if kind == "slixmpp":
+        _need_python("slixmpp")
+        argv = [python(), os.path.join(HERE, "clients", "slixmpp_checks.py")]
+    else:
+        argv = [*_xmppjs(())[0][:1], os.path.join(HERE, "clients", "xmppjs_checks.mjs")]
+    env = {f"{user.upper()}_PASSWORD": password for user, password in users.items()}
+    env.update(NODE_EXTRA_CA_CERTS=server.certificate, PYTHONUNBUFFERED="1")
+    child = children.start(f"{kind}-checks", argv + [
+        "--host", server.address, "--port", str(server.port), "--cafile", server.certificate], env)
+    child.line(lambda text: text == "done", seconds)
+    for line in child.seen:
+        print(f"{kind}: {line}")
+
+
 class LineClient:
     """A client program that speaks the line protocol."""
 

@@ -92,6 +92,16 @@ def plus(binding, *options):
     return run
 
 
+def checks(kind):
+    """A scenario: the client's own program checks blocking and carbons."""
+
+    def run(arguments, children):
+        server = servers.start(arguments.server, children, USERS, arguments.bin_dir, **NO_BINDING)
+        clients.run_checks(kind, children, server, USERS)
+
+    return run
+
+
 def offline(*kinds):
     """A scenario: what was sent while nobody was there reaches each kind of client at its login."""
 
@@ -231,6 +241,8 @@ SCENARIOS = {
     "plus_end_point": plus("tls-server-end-point"),
     # What Debian's Prosody and ejabberd offer, to prove the driver: tls-unique, TLS 1.2 at most.
     "plus_unique": plus("tls-unique", "--tls-max", "1.2"),
+    "slixmpp_checks": checks("slixmpp"),
+    "xmppjs_checks": checks("xmppjs"),
     # libstrophe last: it goes without acknowledging (XEP-0198) the last message, which comes again.
     "offline": offline("slixmpp", "xmppjs", "aioxmpp", "strophe"),
     "services": services,

@@ -1,4 +1,4 @@
-// XEP-0191 1.3 complete
+// XEP-0191 1.3 partial: who got directed presence only does not see a blocker go
 // Blocking: an account's list of addresses that it wants nothing to do with.
 //
 // The list is in memory before any hook runs for the account. A change counts from the moment it is

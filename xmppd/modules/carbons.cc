@@ -159,6 +159,9 @@ class Carbons final : public Module {
     if (!stanza.is_message() || !is_wanted(hook.to, nullptr)) return Verdict::pass;
     Session* addressed =
         stanza.to().is_full() ? hook.to.find_session(stanza.to().resource()) : nullptr;
+    const bool is_gone =
+        addressed != nullptr && addressed->is_ending() && !addressed->is_detached();
+    if (is_gone) addressed = nullptr;
     // RFC 6121 8.5: to a session that is not there, only chat is delivered to others.
     if (stanza.to().is_full() && addressed == nullptr && stanza.type() != StanzaType::chat) {
       return Verdict::pass;

@@ -11,6 +11,8 @@ class IqForward final : public Module {
       if (!hook.stanza.is_iq() || !hook.stanza.to().is_full()) return Verdict::pass;
       Session* session = hook.to.find_session(hook.stanza.to().resource());
       if (session == nullptr) return Verdict::pass;
+      // Its stream is over: nobody will answer.
+      if (session->is_ending() && !session->is_detached()) return Verdict::pass;
       session->deliver(hook.stanza);
       return Verdict::handled;
     });

@@ -6,6 +6,13 @@ namespace xmppd::mod::message {
 
 using xmpp::StanzaType;
 
+namespace {
+// Its stream is over and nobody will resume it: what is delivered to it is lost.
+bool is_gone(const Session& session) {
+  return session.is_ending() && !session.is_detached();
+}
+}  // namespace
+
 class Message final : public Module {
  public:
   void attach(Scope& scope) override {
@@ -17,7 +24,8 @@ class Message final : public Module {
     const auto& stanza = hook.stanza;
     if (!stanza.is_message()) return Verdict::pass;
     if (stanza.to().is_full()) {
-      if (Session* session = hook.to.find_session(stanza.to().resource())) {
+      Session* session = hook.to.find_session(stanza.to().resource());
+      if (session != nullptr && !is_gone(*session)) {
         session->deliver(stanza);
         return Verdict::handled;
       }
@@ -29,7 +37,7 @@ class Message final : public Module {
     if (stanza.type() == StanzaType::groupchat) return Verdict::pass;
     bool is_delivered = false;
     for (Session* session : hook.to.sessions()) {
-      if (!session->takes_messages()) continue;
+      if (!session->takes_messages() || is_gone(*session)) continue;
       session->deliver(stanza);
       is_delivered = true;
     }

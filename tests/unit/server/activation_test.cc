@@ -205,8 +205,6 @@ TEST(Activation, OneSenderCannotCrowdOutOthers) {
   EXPECT_FALSE(mercutio.saw("<resource-constraint")) << "there is a place for others";
   storage_is_broken = false;
   world.run_for(kSecond);
-  EXPECT_TRUE(mercutio.saw("id='m1'") && mercutio.saw("<service-unavailable"))
-      << "delivered, and nobody was there: " << mercutio.seen();
   EXPECT_EQ(count(watcher.seen, "to "), 2 * kActivationBacklog - refused + 1);
 }
 
