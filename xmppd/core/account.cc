@@ -1,6 +1,7 @@
 #include "xmppd/account.h"
 
 #include "core/activation.h"
+#include "core/backstop.h"
 #include "core/profile_runtime.h"
 #include "core/worker.h"
 #include "xmppd/session.h"
@@ -23,7 +24,11 @@ bool Account::is_active() const noexcept {
 }
 
 xmpp::Task<void> Account::run(xmpp::Task<void> task) {
-  co_await std::move(task);
+  try {
+    co_await std::move(task);
+  } catch (...) {
+    note_exception({.component = "account"}, "exception in a task");
+  }
   host_.worker_.drop_later(jid_);
 }
 

@@ -19,6 +19,14 @@ void note_exception(const xmpp::log::Context& context, const char* where) noexce
   }
 }
 
+void note_task_exception(const std::exception_ptr& thrown) noexcept {
+  try {
+    std::rethrow_exception(thrown);
+  } catch (...) {
+    note_exception({.component = "task"}, "exception in a task");
+  }
+}
+
 std::uint64_t exception_count() noexcept {
   return exceptions.load(std::memory_order_relaxed);
 }

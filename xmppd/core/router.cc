@@ -37,7 +37,13 @@ struct RoutedStanza final : xmpp::net::Mail {
 
 // An answer that comes later.
 xmpp::Task<void> answer_later(std::unique_ptr<PendingIq> pending, xmpp::Task<IqReply> answering) {
-  auto reply = co_await std::move(answering);
+  auto reply = IqReply::error(StanzaCondition::internal_server_error);
+  try {
+    auto given = co_await std::move(answering);
+    reply = std::move(given);
+  } catch (...) {
+    note_exception({.component = "iq"}, "exception in an iq handler's task");
+  }
   pending->answer(reply);
 }
 

@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <thread>
 
+#include "core/backstop.h"
 #include "core/certificate_check.h"
 #include "core/config_diff.h"
 #include "core/control.h"
@@ -57,6 +58,7 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
       worker_count_(workers_of(config_)),
       modules_(std::move(module_directory), config_.server.module_path),
       started_at_(environment.clock().now()) {
+  xmpp::on_task_exception(&note_task_exception);
   put_in_force(config_.limits);
   if (environment_.has_threads()) lock_data_dir();
   open_storage();

@@ -85,7 +85,8 @@ void Session::deliver(Stanza stanza) {
 }
 
 bool Session::is_ending() const noexcept {
-  return link_ == nullptr || !link_->can_send();
+  // What an acknowledged stream did not deliver is delivered again when it ends.
+  return link_ == nullptr || (sm_ == nullptr && !link_->can_send());
 }
 
 void Session::close(xmpp::StreamError error) {

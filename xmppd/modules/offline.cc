@@ -274,9 +274,10 @@ class Offline final : public Module {
       scope_->reactor().timers().set(timer, scope_->reactor().now() + delay);
       co_await over;
       Session* session = account.find_session(jid.resource());
-      if (session == nullptr || (*session)[mark_].flush != mark || session->is_ending()) {
-        co_return false;
-      }
+      if (session == nullptr || (*session)[mark_].flush != mark) co_return false;
+      // What was delivered waits in its queue, which is stored.
+      if (session->is_detached()) co_return true;
+      if (session->is_ending()) co_return false;
       if (session->times_drained() != drained) co_return true;
       if (scope_->reactor().now() >= release_at && account[state_].is_holding) release(account);
     }

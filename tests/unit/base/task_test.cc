@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -52,6 +53,68 @@ TEST_F(TaskTest, NestedTasksResumeTheirParents) {
   tickets[0].complete(100);
   EXPECT_EQ(out, 110);
   EXPECT_EQ(owner.size(), 0U);
+}
+
+Task<int> throws_after(Tickets& tickets) {
+  Counted local(long_text("throws"));
+  const int value = co_await waits(tickets);
+  if (value > 0) throw std::runtime_error(long_text("thrown"));
+  co_return value;
+}
+
+Task<void> catches(Tickets& tickets, std::string& out) {
+  Counted local;
+  Task<int> child = throws_after(tickets);
+  try {
+    const int value = co_await std::move(child);
+    out = "value " + std::to_string(value);
+  } catch (const std::runtime_error& error) {
+    out = error.what();
+  }
+}
+
+Task<void> lets_through(Tickets& tickets) {
+  Counted local;
+  (void)co_await throws_after(tickets);
+}
+
+TEST_F(TaskTest, ExceptionsReachWhoAwaits) {
+  TaskOwner owner;
+  Tickets tickets;
+  std::string out;
+  owner.spawn(catches(tickets, out));
+  tickets[0].complete(1);
+  EXPECT_EQ(out, long_text("thrown"));
+  owner.spawn(catches(tickets, out));
+  tickets[1].complete(0);
+  EXPECT_EQ(out, "value 0");
+  EXPECT_EQ(owner.size(), 0U);
+  Task<int> alone = throws_after(tickets);
+  alone.start();
+  tickets[2].complete(1);
+  ASSERT_TRUE(alone.is_finished());
+  EXPECT_THROW((void)alone.take_result(), std::runtime_error);
+}
+
+TEST_F(TaskTest, ExceptionsOfSpawnedTasksGoToTheHandler) {
+  static int noted;
+  noted = 0;
+  on_task_exception([](const std::exception_ptr& thrown) noexcept {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::runtime_error& error) {
+      noted += error.what() == long_text("thrown") ? 1 : 100;
+    }
+  });
+  TaskOwner owner;
+  Tickets tickets;
+  owner.spawn(lets_through(tickets));
+  owner.spawn(lets_through(tickets));
+  tickets[0].complete(1);
+  tickets[1].complete(1);
+  EXPECT_EQ(noted, 2);
+  EXPECT_EQ(owner.size(), 0U);
+  on_task_exception(nullptr);
 }
 
 TEST_F(TaskTest, DeepNestingDoesNotNeedTheStackToResume) {

@@ -20,13 +20,16 @@
 // A task that destroys its own owner (or cancels it) runs on to its next co_await or its end and
 // dies there; it must not touch the owner in between.
 //
-// Thread-safety: one thread; results from other threads come through a mailbox. Exceptions that
-// leave a coroutine body terminate the process (a program error). Invariants: every resumption goes
-// through detail::run(), which resumes the frames of one task tree one after the other, never
-// nested; so neither long loops nor deep awaits use up the stack, and no frame is destroyed while
-// it executes.
+// An exception that leaves a coroutine body is thrown again where the task is awaited (or its
+// result taken); one that leaves a spawned task goes to on_task_exception(), else ends the process.
+//
+// Thread-safety: one thread; results from other threads come through a mailbox. Invariants: every
+// resumption goes through detail::run(), which resumes the frames of one task tree one after the
+// other, never nested; so neither long loops nor deep awaits use up the stack, and no frame is
+// destroyed while it executes.
 #pragma once
 
+#include <atomic>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
@@ -45,7 +48,13 @@ template <typename T>
 class Task;
 class TaskOwner;
 
+// Is called on the task's thread with what a spawned task threw; must not throw itself. Any thread.
+// nullptr (as at first): std::terminate().
+using TaskExceptionHandler = void (*)(const std::exception_ptr&) noexcept;
+
 namespace detail {
+
+inline std::atomic<TaskExceptionHandler> task_exception_handler{nullptr};
 
 struct PromiseBase;
 
@@ -64,6 +73,7 @@ struct PromiseBase {
   PromiseBase* root = this;               // of the tree of awaits that this frame runs in
   PromiseBase* waiter = nullptr;          // who co_awaits this task
   CompletionState* waiting_on = nullptr;  // set while suspended on a Completion
+  std::exception_ptr exception;           // that left the body
   bool started = false;
   bool finished = false;
 
@@ -82,7 +92,10 @@ struct PromiseBase {
   }
 
   static std::suspend_always initial_suspend() noexcept { return {}; }
-  [[noreturn]] static void unhandled_exception() noexcept { std::terminate(); }
+  void unhandled_exception() noexcept { exception = std::current_exception(); }
+  void rethrow() {
+    if (exception) std::rethrow_exception(std::exchange(exception, nullptr));
+  }
 };
 
 inline CompletionState::~CompletionState() {
@@ -140,11 +153,16 @@ struct TaskAwaiter {
     parent.root->next = child->self;
   }
   T await_resume() {
+    child->rethrow();
     if constexpr (!std::is_void_v<T>) return std::move(*child->value);
   }
 };
 
 }  // namespace detail
+
+inline void on_task_exception(TaskExceptionHandler handler) noexcept {
+  detail::task_exception_handler.store(handler, std::memory_order_release);
+}
 
 // Destroying a Task destroys its frame, children first, at the point of suspension.
 template <typename T>
@@ -179,6 +197,7 @@ class [[nodiscard]] Task {
   // The result of a finished task, once. REQUIRES: is_finished().
   T take_result() {
     XMPP_ASSERT(is_valid() && is_finished());
+    promise_->rethrow();
     if constexpr (!std::is_void_v<T>) return std::move(*promise_->value);
   }
 
@@ -340,7 +359,13 @@ inline void TaskOwner::on_finished(std::size_t index) noexcept {
   tasks_[index] = tasks_.back();
   tasks_[index]->owner_index = index;
   tasks_.pop_back();
-  detail::dispose(*root);
+  const std::exception_ptr thrown = std::move(root->exception);
+  detail::dispose(*root);  // may end the owner
+  if (!thrown) return;
+  const TaskExceptionHandler handler =
+      detail::task_exception_handler.load(std::memory_order_acquire);
+  if (handler == nullptr) std::terminate();
+  handler(thrown);
 }
 
 inline void TaskOwner::cancel_all() noexcept {

@@ -175,7 +175,8 @@ struct ClientCredentials {
   std::string authzid;                   // empty: the server derives it
   SaltedPasswordCache* cache = nullptr;  // may be null; must outlive the mechanism
   std::uint32_t iterations_min = kMinIterations;
-  std::uint32_t iterations_max = kMaxIterations;
+  // A server that asks for more would keep our thread busy: about a second at a million.
+  std::uint32_t iterations_max = 1'000'000;
 };
 
 enum class ClientErrorCode : std::uint8_t {
