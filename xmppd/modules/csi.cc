@@ -81,6 +81,12 @@ class Csi final : public Module {
         flush(session);
       }
     });
+    // Section 5.2: a resumed stream begins in the active state.
+    scope.on<Resumed>(Stage::deliver, [this](Resumed& hook) {
+      hook.session[state_].is_inactive = false;
+      flush(hook.session);
+      return Verdict::pass;
+    });
     scope.on<ToSession>(Stage::deliver, [this](ToSession& hook) { return on_delivery(hook); });
   }
 

@@ -36,13 +36,19 @@ constexpr xmpp::xml::Name kNoStore{xmpp::ns::hints, "no-store"};
 constexpr xmpp::xml::Name kStore{xmpp::ns::hints, "store"};
 constexpr xmpp::xml::Name kThread{xmpp::ns::client, "thread"};
 
+// A live message that waits behind stored ones. It may have to be stored after all.
+struct Held {
+  Stanza stanza;
+  Ticket ticket;
+};
+
 struct State {
   bool is_flushing = false;
   bool is_holding = false;
   bool is_known_empty = false;
   std::uint64_t commits = 0;
   std::int64_t writes = 0;  // under way
-  std::vector<Stanza> held;
+  std::vector<Held> held;
 };
 
 // Tells a session from a later one of the same resource.
@@ -100,6 +106,10 @@ class Offline final : public Module {
       if (can_take(hook.session)) start(hook.session.account());
       return Verdict::pass;
     });
+    scope.on<Resumed>(Stage::deliver, [this](Resumed& hook) {
+      if (can_take(hook.session)) start(hook.session.account());
+      return Verdict::pass;
+    });
   }
 
  private:
@@ -108,7 +118,8 @@ class Offline final : public Module {
     if (!hook.stanza.is_message()) return Verdict::pass;
     State& state = hook.to[state_];
     if (!state.is_holding || state.held.size() >= kHeldMax) return Verdict::pass;
-    state.held.push_back(std::move(hook.stanza));
+    Ticket ticket = hook.to.hold(hook.stanza);
+    state.held.push_back({std::move(hook.stanza), std::move(ticket)});
     return Verdict::handled;
   }
 
@@ -128,11 +139,13 @@ class Offline final : public Module {
     if (writes >= *messages_) return hook.bounce(StanzaCondition::service_unavailable);
     ++writes;
     hook.to[state_].is_known_empty = false;
-    hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza)));
+    Ticket ticket = hook.to.hold(hook.stanza);
+    hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza), std::move(ticket)));
     return Verdict::handled;
   }
 
-  Task<void> store(Account& account, Stanza stanza) {
+  // Its sender is told that it arrived when the ticket ends, with this task.
+  Task<void> store(Account& account, Stanza stanza, Ticket ticket) {
     OfflineMessage message;
     message.sender = stanza.from().bare();
     message.received_at = scope_->reactor().wall();
@@ -206,9 +219,11 @@ class Offline final : public Module {
       const std::uint64_t mark = (*taker)[mark_].flush = ++flushes_;
       deliver(*taker, *batch);
       const std::uint64_t drained = taker->times_drained();
+      const bool is_counted = taker->is_counted();
       auto writing = wait_until_written(account, jid, mark, drained);
       const bool is_written = co_await std::move(writing);
-      if (!is_written) continue;  // to somebody else, if there is one
+      // What a client that acknowledges has not got finds its way without us.
+      if (!is_written && !is_counted) continue;  // to somebody else, if there is one
       done = batch->back().number;
       auto removing = remove(account.jid(), done);
       auto removed = co_await removing;
@@ -225,7 +240,7 @@ class Offline final : public Module {
   void release(Account& account) {
     State& state = account[state_];
     state.is_holding = false;
-    for (Stanza& stanza : std::exchange(state.held, {})) account.host().send(std::move(stanza));
+    for (Held& one : std::exchange(state.held, {})) account.host().send(std::move(one.stanza));
   }
 
   xmpp::Completion<StorageResult<std::vector<OfflineMessage>>> load(const Jid& account,
