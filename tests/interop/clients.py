@@ -81,6 +81,15 @@ class LineClient:
     def wait_for(self, line, seconds=LOGIN_SECONDS):
         self._child.line(lambda text: text == line, seconds)
 
+    def expect_all(self, messages):
+        """All messages since its start: these (sender, body), in order, and no others."""
+        deadline = time.monotonic() + MESSAGE_SECONDS
+        while len(self.said("message\t")) < len(messages) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        got = [tuple(line.split("\t")[1:]) for line in self.said("message\t")]
+        if got != messages:
+            raise Failure(f"{self.kind} expected {messages}, got {got}")
+
     def said(self, prefix):
         """The lines so far that begin with the prefix."""
         return [line for line in self._child.seen if line.startswith(prefix)]

@@ -106,8 +106,8 @@ def offline(*kinds):
             sender.expect(sender.jid, "sent")
             options = ("--binding", "tls-exporter") if kind == "aioxmpp" else ()
             receiver = login(kind, children, server, "bob", options)
-            for body in BODIES:
-                receiver.expect(sender.jid, body)
+            # Some of it may have come before the client said that it is online.
+            receiver.expect_all([(sender.jid, body) for body in BODIES])
             receiver.quit()
             print(f"ok: {kind} got what waited")
 
@@ -231,7 +231,8 @@ SCENARIOS = {
     "plus_end_point": plus("tls-server-end-point"),
     # What Debian's Prosody and ejabberd offer, to prove the driver: tls-unique, TLS 1.2 at most.
     "plus_unique": plus("tls-unique", "--tls-max", "1.2"),
-    "offline": offline("slixmpp", "xmppjs", "strophe", "aioxmpp"),
+    # libstrophe last: it goes without acknowledging (XEP-0198) the last message, which comes again.
+    "offline": offline("slixmpp", "xmppjs", "aioxmpp", "strophe"),
     "services": services,
     "tls": tls,
     "bench": bench,
