@@ -144,7 +144,7 @@ class Offline final : public Module {
     return Verdict::handled;
   }
 
-  // Its sender is told that it arrived when the ticket ends, with this task.
+  // The stanza is acknowledged to its sender when the ticket is settled.
   Task<void> store(Account& account, Stanza stanza, Ticket ticket) {
     OfflineMessage message;
     message.sender = stanza.from().bare();
@@ -163,6 +163,7 @@ class Offline final : public Module {
     auto stored = co_await storing;
     --account[state_].writes;
     settle(account, stanza, stored);
+    ticket.settle();
   }
 
   // Everything that follows from the outcome of a write.
