@@ -2,9 +2,12 @@
 // While a client says that nobody looks at it, presence and chat states wait for it, the latest of
 // each sender; they go before anything else that is sent to it.
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "xmpp/xml/document.h"
 #include "xmppd/module.h"
 
 namespace xmppd::mod::csi {
@@ -23,6 +26,29 @@ constexpr Name kMucStatus{"http://jabber.org/protocol/muc#user", "status"};
 constexpr std::size_t kHeldBytesMax = 8'192;
 
 struct State {
+  static constexpr std::string_view kSlotName = "state";
+  // An element that holds what waits; empty: active.
+  [[nodiscard]] std::string save() const {
+    if (!is_inactive) return {};
+    std::string saved = "<inactive xmlns='urn:xmpp:csi:0'>";
+    for (const Stanza& stanza : held) saved += to_xml(stanza, xmpp::ns::client);
+    return saved + "</inactive>";
+  }
+  static std::optional<State> restore(std::string_view saved) {
+    constexpr xmpp::xml::Limits kBig{.stanza_bytes = 1 << 27, .nodes = 1 << 22};
+    auto all = xmpp::xml::Document::parse(saved, {}, kBig);
+    if (!all) return std::nullopt;
+    State state;
+    state.is_inactive = true;
+    for (const Element child : all->root().children()) {
+      auto document = xmpp::xml::Document::parse(child.raw(), xmpp::ns::client, kBig);
+      if (!document) continue;
+      auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
+      if (parsed) state.held.push_back(std::move(parsed->stanza));
+    }
+    return state;
+  }
+
   bool is_inactive = false;
   bool is_flushing = false;
   std::vector<Stanza> held;
@@ -80,6 +106,12 @@ class Csi final : public Module {
         session[state_].is_inactive = false;
         flush(session);
       }
+    });
+    // Section 5.2: a resumed stream begins in the active state.
+    scope.on<Resumed>(Stage::deliver, [this](Resumed& hook) {
+      hook.session[state_].is_inactive = false;
+      flush(hook.session);
+      return Verdict::pass;
     });
     scope.on<ToSession>(Stage::deliver, [this](ToSession& hook) { return on_delivery(hook); });
     // XEP-0352 5.2: a resumed stream is active.

@@ -36,13 +36,19 @@ constexpr xmpp::xml::Name kNoStore{xmpp::ns::hints, "no-store"};
 constexpr xmpp::xml::Name kStore{xmpp::ns::hints, "store"};
 constexpr xmpp::xml::Name kThread{xmpp::ns::client, "thread"};
 
+// A live message that waits behind stored ones. It may have to be stored after all.
+struct Held {
+  Stanza stanza;
+  Ticket ticket;
+};
+
 struct State {
   bool is_flushing = false;
   bool is_holding = false;
   bool is_known_empty = false;
   std::uint64_t commits = 0;
   std::int64_t writes = 0;  // under way
-  std::vector<std::pair<Stanza, Ticket>> held;
+  std::vector<Held> held;
 };
 
 // Tells a session from a later one of the same resource.
@@ -100,6 +106,10 @@ class Offline final : public Module {
       if (can_take(hook.session)) start(hook.session.account());
       return Verdict::pass;
     });
+    scope.on<Resumed>(Stage::deliver, [this](Resumed& hook) {
+      if (can_take(hook.session)) start(hook.session.account());
+      return Verdict::pass;
+    });
   }
 
  private:
@@ -108,8 +118,8 @@ class Offline final : public Module {
     if (!hook.stanza.is_message()) return Verdict::pass;
     State& state = hook.to[state_];
     if (!state.is_holding || state.held.size() >= kHeldMax) return Verdict::pass;
-    auto ticket = hook.to.hold(hook.stanza);
-    state.held.emplace_back(std::move(hook.stanza), std::move(ticket));
+    Ticket ticket = hook.to.hold(hook.stanza);
+    state.held.push_back({std::move(hook.stanza), std::move(ticket)});
     return Verdict::handled;
   }
 
@@ -129,12 +139,12 @@ class Offline final : public Module {
     if (writes >= *messages_) return hook.bounce(StanzaCondition::service_unavailable);
     ++writes;
     hook.to[state_].is_known_empty = false;
-    // Not acknowledged to the sender before it is stored, or refused.
-    auto ticket = hook.to.hold(hook.stanza);
+    Ticket ticket = hook.to.hold(hook.stanza);
     hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza), std::move(ticket)));
     return Verdict::handled;
   }
 
+  // The stanza is acknowledged to its sender when the ticket is settled.
   Task<void> store(Account& account, Stanza stanza, Ticket ticket) {
     OfflineMessage message;
     message.sender = stanza.from().bare();
@@ -210,9 +220,11 @@ class Offline final : public Module {
       const std::uint64_t mark = (*taker)[mark_].flush = ++flushes_;
       deliver(*taker, *batch);
       const std::uint64_t drained = taker->times_drained();
+      const bool is_counted = taker->is_counted();
       auto writing = wait_until_written(account, jid, mark, drained);
       const bool is_written = co_await std::move(writing);
-      if (!is_written) continue;  // to somebody else, if there is one
+      // What a client that acknowledges has not got finds its way without us.
+      if (!is_written && !is_counted) continue;  // to somebody else, if there is one
       done = batch->back().number;
       auto removing = remove(account.jid(), done);
       auto removed = co_await removing;
@@ -229,9 +241,7 @@ class Offline final : public Module {
   void release(Account& account) {
     State& state = account[state_];
     state.is_holding = false;
-    for (auto& [stanza, ticket] : std::exchange(state.held, {})) {
-      account.host().send(std::move(stanza));
-    }
+    for (Held& one : std::exchange(state.held, {})) account.host().send(std::move(one.stanza));
   }
 
   xmpp::Completion<StorageResult<std::vector<OfflineMessage>>> load(const Jid& account,

@@ -78,6 +78,8 @@ class XMPPD_API Session {
   // How often everything delivered until then had been written to the connection. What is delivered
   // now has been once this has grown.
   [[nodiscard]] std::uint64_t times_drained() const noexcept { return times_drained_; }
+  // Does its client acknowledge what it gets? What it does not is delivered again.
+  [[nodiscard]] bool is_counted() const noexcept { return sm_ != nullptr; }
   // Has it lost its link, and waits to be resumed?
   [[nodiscard]] bool is_detached() const noexcept { return link_ == nullptr; }
   // Ends the stream with an error; a detached session ends soon.
