@@ -222,8 +222,8 @@ class Reload(Base):
         self.add_user("dave@small.example")
         dave = self.join("dave", "small.example")
         dave.ask("<iq type='get' id='p1'><ping xmlns='urn:xmpp:ping'/></iq>", "type='result'")
-        dave.ask("<iq type='get' id='v1' to='small.example'><query xmlns='jabber:iq:version'/></iq>",
-                 "service-unavailable")
+        dave.ask("<iq type='get' id='v1' to='small.example'>"
+                 "<query xmlns='jabber:iq:version'/></iq>", "service-unavailable")
         # Another profile for a host: its sessions come back to it.
         self.write(CONFIG + "[profile.small]\nmodules = [\"ping\", \"iq_forward\"]\n"
                    "[profile.small.auth]\nplain_without_tls = true\n"
