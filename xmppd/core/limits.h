@@ -28,7 +28,7 @@ namespace xmppd {
       "Wrong passwords on one connection before it is closed; refusals for other reasons do not "  \
       "count.")                                                                                    \
   COUNT(                                                                                           \
-      auth_failures_per_account, 20, 0, 1'000'000,                                                 \
+      auth_failures_per_account, 50, 0, 1'000'000,                                                 \
       "Wrong passwords for one account on all connections before more attempts are refused for a " \
       "while; 0 = no limit.")                                                                      \
   COUNT(auth_failures_per_address, 100, 0, 1'000'000,                                              \

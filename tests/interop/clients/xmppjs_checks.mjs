@@ -75,7 +75,8 @@ await bob.chat(one.address, "to one");
 assert.equal((await one.next()).getChildText("body"), "to one");
 const forwarded = (copy, kind) => {
   assert.equal(copy.attrs.from, "alice@localhost");
-  return copy.getChild(kind, CARBONS).getChild("forwarded", "urn:xmpp:forward:0").getChild("message");
+  const forwarded = copy.getChild(kind, CARBONS).getChild("forwarded", "urn:xmpp:forward:0");
+  return forwarded.getChild("message");
 };
 const received = forwarded(await two.next(), "received");
 assert.equal(received.attrs.from, bob.address);
