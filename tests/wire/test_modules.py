@@ -208,7 +208,8 @@ class Live(WireTest):
         self.assertTrue(info["path"].endswith("mod_register.so"))
         hooks = {(row["hook"], row["stage"]) for row in self.module("info", "message")["hooks"]}
         self.assertIn(("ToAccount", "deliver"), hooks)
-        self.assertEqual(self.module("info", "roster")["required_by"], ["subscription"])
+        self.assertEqual(self.module("info", "roster")["required_by"],
+                         ["blocking", "last", "subscription"])
         answers = self.module("info", "ping")["answers"]
         self.assertEqual(answers[0]["request"], "{urn:xmpp:ping}ping")
         rows = {row["option"]: row for row in self.module_options("register")}

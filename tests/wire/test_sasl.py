@@ -329,15 +329,19 @@ class UnknownUsers(WireTest):
         known, unknown = least("alice"), least("nobody")
         self.assertLess(max(known, unknown) / min(known, unknown), 3)
 
-    def test_messages_to_nobody_say_what_messages_to_somebody_offline_say(self):
+    def test_nobody_answers_like_somebody_offline(self):
+        """But for what is kept for somebody: who would write to nobody should know."""
         with self.session() as alice:
-            errors = []
-            for user in ("bob", "nobody"):
-                alice.send(f"<message to='{user}@localhost' id='m' type='chat'><body>x</body>"
-                           "</message>")
-                errors.append(wire.ET.tostring(alice.element()).replace(user.encode(), b"USER"))
-            self.assertEqual(errors[0], errors[1])
-            self.assertIn(b"service-unavailable", errors[0])
+            for stanza in ("<message to='{}@localhost' id='m' type='groupchat'><body>x</body>"
+                           "</message>",
+                           "<iq to='{}@localhost' id='m' type='get'><query xmlns='urn:x'/></iq>"):
+                errors = []
+                for user in ("bob", "nobody"):
+                    alice.send(stanza.format(user))
+                    errors.append(
+                        wire.ET.tostring(alice.element()).replace(user.encode(), b"USER"))
+                self.assertEqual(errors[0], errors[1])
+                self.assertIn(b"service-unavailable", errors[0])
 
 
 class TooManyFailures(WireTest):

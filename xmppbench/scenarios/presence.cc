@@ -47,6 +47,7 @@ struct Member {
   User* user = nullptr;
   std::vector<View> views;
   std::size_t mutual = 0;
+  bool has_roster = false;
   bool is_ready = false;                // the preparation is over
   bool is_available = false;            // of the run, not of the preparation
   std::uint32_t sent = 0;               // the next number; 0 is the initial presence
@@ -182,8 +183,8 @@ class PresenceScenario final : public Scenario {
     Member& member = members_[user.local];
     if (answer && !answer->is_error()) {
       if (const auto roster = answer->get<xmpp::xep::Roster>(); roster && *roster) {
+        member.has_roster = true;
         note_items(member, (*roster)->items);
-        if (!member.is_ready) befriend(member);
         return;
       }
     }
@@ -223,7 +224,20 @@ class PresenceScenario final : public Scenario {
     shard_.settle();
   }
 
+  // Not before everybody is there: accounts may be made at the first login.
+  void befriend_all() {
+    if (has_befriended_ || members_.empty()) return;
+    for (const Member& member : members_) {
+      if (!member.has_roster && !member.is_ready && !member.user->login_failed) return;
+    }
+    has_befriended_ = true;
+    for (Member& member : members_) {
+      if (!member.is_ready && member.user->state == User::State::online) befriend(member);
+    }
+  }
+
   Instant watch_preparation(Instant now) {
+    befriend_all();
     const std::uint64_t logins =
         shard_.counters().logins.load() + shard_.counters().login_failed.load();
     if (members_.empty() || progress_ + logins != progress_seen_) {
@@ -335,6 +349,7 @@ class PresenceScenario final : public Scenario {
   std::vector<Member> members_;
   std::unordered_map<std::string, std::uint32_t> by_address_;
   std::unordered_map<std::uint32_t, std::uint32_t> by_number_;
+  bool has_befriended_ = false;
   std::uint64_t progress_ = 0;
   std::uint64_t progress_seen_ = 0;
   Instant give_up_at_ = kNever;
