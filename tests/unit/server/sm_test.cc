@@ -2,7 +2,10 @@
 // is owned, until the ticket is settled.
 #include <gtest/gtest.h>
 
+#include <deque>
 #include <map>
+#include <memory>
+#include <regex>
 #include <string>
 #include <vector>
 
@@ -136,6 +139,114 @@ TEST_P(Sm, ResumptionWaitsForTickets) {
   world.run_for(3 * kSecond);
   EXPECT_TRUE(client->saw("<resumed xmlns='urn:xmpp:sm:3' h='3'")) << client->seen();
   holder.tickets.clear();
+}
+
+// A client that counts and is cut off.
+class Counting {
+ public:
+  Counting(World& world, std::string user) : world_(world), user_(std::move(user)) {
+    client_ = std::make_unique<RawClient>(world_);
+    client_->write(login(user_) + "<presence/>" + kEnable);
+  }
+  void send(const std::string& to, int number) {
+    outbox_.push_back("<message to='" + to + "@localhost/r' type='chat'><body>" +
+                      std::to_string(number) + "</body></message>");
+    if (is_up_) client_->write(outbox_.back());
+  }
+  void ask() {
+    if (is_up_) client_->write(kRequest);
+  }
+  void acknowledge() {
+    if (is_up_) client_->write(ack(static_cast<int>(handled_)));
+  }
+  void cut() {
+    is_up_ = false;
+    read_ = 0;
+    client_ = std::make_unique<RawClient>(world_);
+    client_->write(kHeader + plain(user_) + kHeader + "<resume xmlns='urn:xmpp:sm:3' h='" +
+                   std::to_string(handled_) + "' previd='" + id_ + "'/>");
+  }
+  // Takes in what has come.
+  void read() {
+    static const std::regex kElements(
+        "<message [^>]*><body>([0-9]+)</body>.*?</message>|<presence .*?(?:/>|</presence>)|"
+        "<a xmlns='urn:xmpp:sm:3' h='([0-9]+)'/>|<resumed [^>]*h='([0-9]+)'[^>]*/>|"
+        "<enabled [^>]*id='([^']*)'[^>]*/>|<failed .*?</failed>");
+    const std::string& all = client_->seen();
+    std::smatch found;
+    while (std::regex_search(all.begin() + static_cast<std::ptrdiff_t>(read_), all.end(), found,
+                             kElements)) {
+      read_ += static_cast<std::size_t>(found.position() + found.length());
+      if (found[1].matched) received.push_back(std::stoi(found[1]));
+      if (found[2].matched) drop_until(found[2]);
+      if (found[3].matched) {
+        is_up_ = true;
+        drop_until(found[3]);
+        for (const std::string& one : outbox_) client_->write(one);
+      }
+      if (found[4].matched) {
+        id_ = found[4];
+        is_up_ = true;
+      } else if (is_up_ && !found[2].matched && !found[3].matched) {
+        ++handled_;
+      }
+      const std::string text = found.str();
+      EXPECT_FALSE(text.starts_with("<failed")) << text;
+    }
+  }
+  [[nodiscard]] bool is_up() const { return is_up_; }
+  [[nodiscard]] bool is_done() const { return outbox_.empty(); }
+  std::vector<int> received;
+
+ private:
+  void drop_until(const std::string& h) {
+    for (; gone_ < std::stoul(h); ++gone_) outbox_.pop_front();
+  }
+  World& world_;
+  std::string user_;
+  std::unique_ptr<RawClient> client_;
+  std::string id_;
+  std::size_t read_ = 0;
+  std::size_t handled_ = 0;
+  std::size_t gone_ = 0;
+  std::deque<std::string> outbox_;
+  bool is_up_ = false;
+};
+
+TEST_P(Sm, CutAndResumedLosesAndDoublesNothing) {
+  xmpp::SeededRng rng(GetParam() * 77);
+  Counting one(world, "u0");
+  Counting other(world, "u1");
+  world.run_for(kSecond);
+  one.read();
+  other.read();
+  ASSERT_TRUE(one.is_up() && other.is_up());
+  int sent = 0;
+  const auto turn = [&](Counting& client) {
+    client.read();
+    if (!client.is_up()) return;
+    if (rng.below(3) == 0) client.ask();
+    if (rng.below(3) == 0) client.acknowledge();
+    if (rng.below(12) == 0) client.cut();
+  };
+  for (int round = 0; round < 400; ++round) {
+    for (auto left = rng.below(3); left != 0; --left) one.send("u1", sent++);
+    turn(one);
+    turn(other);
+    world.run_for(xmpp::Duration(static_cast<xmpp::Duration::rep>(rng.below(30'000))));
+  }
+  for (int i = 0; i < 100 && !one.is_done(); ++i) {
+    one.read();
+    one.ask();
+    other.read();
+    other.acknowledge();
+    world.run_for(std::chrono::milliseconds(100));
+  }
+  world.run_for(kSecond);
+  other.read();
+  EXPECT_TRUE(one.is_done());
+  ASSERT_EQ(other.received.size(), static_cast<std::size_t>(sent));
+  for (int i = 0; i < sent; ++i) EXPECT_EQ(other.received[static_cast<std::size_t>(i)], i);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Sm, testing::Range(1U, 9U));
