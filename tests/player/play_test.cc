@@ -1,9 +1,12 @@
 // play_test: performs plays.
 //
-//   play_test [--over sim|tcp|starttls|direct-tls] [--seed N] [--verbose] FILE...
+//   play_test [--over sim|tcp|starttls|direct-tls] [--seed N] [--jobs N] [--verbose] FILE...
 //
 // Exit status: 0 all went as written, 1 one did not, 2 usage, 77 a play cannot be performed on this
 // stage.
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -27,6 +30,7 @@ struct Arguments {
   std::string over = "sim";
   std::uint64_t seed = 1;
   bool is_verbose = false;
+  unsigned jobs = 1;  // processes that share the plays; over a network they mostly wait
   std::vector<std::string> files;
 };
 
@@ -39,6 +43,10 @@ bool parse(int count, char** texts, Arguments& arguments) {
       const std::string_view value = texts[++i];
       const auto end = value.data() + value.size();
       if (std::from_chars(value.data(), end, arguments.seed).ptr != end) return false;
+    } else if (text == "--jobs" && i + 1 < count) {
+      const std::string_view value = texts[++i];
+      const auto end = value.data() + value.size();
+      if (std::from_chars(value.data(), end, arguments.jobs).ptr != end) return false;
     } else if (text == "--verbose") {
       arguments.is_verbose = true;
     } else if (text.starts_with("--")) {
@@ -48,7 +56,7 @@ bool parse(int count, char** texts, Arguments& arguments) {
     }
   }
   const auto& over = arguments.over;
-  return !arguments.files.empty() &&
+  return !arguments.files.empty() && arguments.jobs >= 1 && arguments.jobs <= 64 &&
          (over == "sim" || over == "tcp" || over == "starttls" || over == "direct-tls");
 }
 
@@ -87,24 +95,51 @@ int perform(const Arguments& arguments, const std::string& file) {
   }
 }
 
+// The plays whose number is `first` modulo the number of jobs.
+int perform_share(const Arguments& arguments, std::size_t first) {
+  int worst = 0;
+  bool has_performed = false;
+  for (std::size_t i = first; i < arguments.files.size(); i += arguments.jobs) {
+    const int status = perform(arguments, arguments.files[i]);
+    if (status == kSkipped) continue;
+    has_performed = true;
+    worst = std::max(worst, status);
+  }
+  std::fflush(stdout);
+  return has_performed ? worst : kSkipped;
+}
+
+int perform_all(const Arguments& arguments) {
+  std::vector<pid_t> children;
+  for (unsigned job = 0; job < arguments.jobs; ++job) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(perform_share(arguments, job));
+    if (child < 0) return 2;
+    children.push_back(child);
+  }
+  int worst = 0;
+  bool has_performed = false;
+  for (const pid_t child : children) {
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 2;
+    if (code == kSkipped) continue;
+    has_performed = true;
+    worst = std::max(worst, code);
+  }
+  return has_performed ? worst : kSkipped;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   Arguments arguments;
   if (!parse(argc, argv, arguments)) {
     std::fprintf(stderr,
-                 "usage: play_test [--over sim|tcp|starttls|direct-tls] [--seed N] [--verbose]"
-                 " FILE...\n");
+                 "usage: play_test [--over sim|tcp|starttls|direct-tls] [--seed N] [--jobs N]"
+                 " [--verbose] FILE...\n");
     return 2;
   }
   xmpp::log::set_level(arguments.is_verbose ? xmpp::log::Level::debug : xmpp::log::Level::error);
-  int worst = 0;
-  bool has_performed = false;
-  for (const std::string& file : arguments.files) {
-    const int status = perform(arguments, file);
-    if (status == kSkipped) continue;
-    has_performed = true;
-    worst = std::max(worst, status);
-  }
-  return has_performed ? worst : kSkipped;
+  return arguments.jobs == 1 ? perform_share(arguments, 0) : perform_all(arguments);
 }
