@@ -153,6 +153,11 @@ const icu::IDNA& idna() {
   return *instance;
 }
 
+// RFC 5892 2.4: combining marks for symbols and musical notation, which PRECIS has no rule against.
+bool is_in_ignorable_block(char32_t c) noexcept {
+  return (c >= 0x20D0 && c <= 0x20FF) || (c >= 0x1D100 && c <= 0x1D24F);
+}
+
 // UTS 46 is laxer than IDNA2008 (symbols, emoji): U-labels consist of PVALID code points only.
 bool has_idna2008_code_points(std::string_view domain) {
   for (std::size_t at = 0; at < domain.size();) {
@@ -161,6 +166,7 @@ bool has_idna2008_code_points(std::string_view domain) {
       if (kDomainTable[c] != static_cast<char>(c)) return false;
       continue;
     }
+    if (is_in_ignorable_block(c)) return false;
     const CodePointClass kind = classify(static_cast<UChar32>(c));
     if (kind != CodePointClass::valid && kind != CodePointClass::context_join &&
         kind != CodePointClass::context_other) {

@@ -175,6 +175,10 @@ TEST(JidTest, RefusesWhatTheProfilesForbid) {
       {"a@xn--a", JidError::bad_domainpart},
       {"a@under_score.example", JidError::bad_domainpart},
       {"a@☃.example", JidError::bad_domainpart},
+      // RFC 5892 2.4: blocks of symbols whose marks IDNA refuses and PRECIS does not
+      {"a@b⃐.example", JidError::bad_domainpart},
+      {"a@b𝅥.example", JidError::bad_domainpart},
+      {"a@b𝉂.example", JidError::bad_domainpart},
       {"a@b\xEF\xBC\x8F"
        "c.example",
        JidError::bad_domainpart},                  // full-width '/'
