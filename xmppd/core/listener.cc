@@ -96,6 +96,8 @@ void ListenerSet::stop(Worker& worker) noexcept {
     if (&socket->worker != &worker) continue;
     socket->retry.cancel();
     socket->unwatch_it();
+    // Or else the kernel goes on to let clients in, whom nobody will ever serve.
+    socket->listener.close();
   }
 }
 

@@ -244,7 +244,11 @@ Listener& Listener::operator=(Listener&& other) noexcept {
 }
 
 Listener::~Listener() {
-  if (fd_ >= 0) ::close(fd_);
+  close();
+}
+
+void Listener::close() noexcept {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
 std::unique_ptr<ByteChannel> Listener::accept(int* error) noexcept {

@@ -48,6 +48,8 @@ class Listener {
   // errno).
   [[nodiscard]] std::unique_ptr<ByteChannel> accept(int* error = nullptr) noexcept;
   [[nodiscard]] int fd() const noexcept { return fd_; }
+  // Connections are refused from now on; fd() is -1.
+  void close() noexcept;
   // With the port that was really bound.
   [[nodiscard]] std::string local_address() const;
 
