@@ -230,11 +230,14 @@ class Flood(WireTest):
     def test_more_than_the_limit(self):
         clients = self.fill()
         self.settle(clients)
+        ids = set()
         for _ in range(20):
             with self.connect(source=self.SOURCE) as refused:
                 header = refused.take_header()
                 self.assertEqual(header["version"], "1.0")
+                ids.add(header["id"])
                 self.assertEqual(refused.stream_error(), "policy-violation")
+        self.assertEqual(len(ids), 20)
         # Others are not concerned: another address, and this one again once there is room.
         with self.connect(source="127.77.0.2") as other:
             other.open()

@@ -490,14 +490,16 @@ void Link::on_deadline() {
   if (!is_dead_) update_deadline();
 }
 
-void refuse_connection(xmpp::net::ByteChannel& channel) noexcept {
-  static constexpr std::string_view kText =
-      "<?xml version='1.0'?><stream:stream xmlns='jabber:client' "
-      "xmlns:stream='http://etherx.jabber.org/streams' version='1.0'><stream:error>"
+void refuse_connection(xmpp::net::ByteChannel& channel, xmpp::Rng& rng) {
+  constexpr std::size_t kIdBytes = 12;
+  const std::string text =
+      "<?xml version='1.0'?><stream:stream id='" + rng.hex(kIdBytes) +
+      "' version='1.0' xmlns='jabber:client' "
+      "xmlns:stream='http://etherx.jabber.org/streams'><stream:error>"
       "<policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
       "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>Too many connections</text>"
       "</stream:error></stream:stream>";
-  const iovec part{const_cast<char*>(kText.data()), kText.size()};
+  const iovec part{const_cast<char*>(text.data()), text.size()};
   (void)channel.writev({&part, 1});
   channel.shutdown_write();
 }

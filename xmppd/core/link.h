@@ -199,6 +199,6 @@ class Link final : private xmpp::net::Flushable {
 };
 
 // Tells a peer that is not let in (RFC 6120 4.9.3.14) without spending a link on it.
-void refuse_connection(xmpp::net::ByteChannel& channel) noexcept;
+void refuse_connection(xmpp::net::ByteChannel& channel, xmpp::Rng& rng);
 
 }  // namespace xmppd

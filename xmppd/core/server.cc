@@ -297,7 +297,7 @@ void Server::admit(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> chann
   if (is_full || !addresses_.try_add(key, limits().connections_per_address)) {
     xmpp::log::info(kLog, "connection refused: too many",
                     {kv("address", address), kv("all", is_full)});
-    if (entrance->service == Service::c2s) refuse_connection(*channel);
+    if (entrance->service == Service::c2s) refuse_connection(*channel, worker.rng());
     return;
   }
   const auto seconds = [](xmpp::Duration value) {
