@@ -90,6 +90,18 @@ int run(xmppd::Config config, const std::filesystem::path& modules) {
   return kExitOk;
 }
 
+// What keeps it from starting may be a certificate, which is a matter of the configuration.
+int run_or_explain(xmppd::Config config, const std::filesystem::path& modules) {
+  const xmppd::Config kept = config;
+  try {
+    return run(std::move(config), modules);
+  } catch (const std::exception&) {
+    const auto errors = xmppd::check_certificates(kept);
+    if (!errors.empty()) return report(errors);
+    throw;
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -131,7 +143,7 @@ int main(int argc, char** argv) {
       std::cout << "configuration ok\n";
       return kExitOk;
     }
-    return run(std::move(*loaded), modules);
+    return run_or_explain(std::move(*loaded), modules);
   } catch (const std::exception& error) {
     std::cerr << "xmppd: " << error.what() << '\n';
     return kExitFailed;
