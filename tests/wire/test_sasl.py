@@ -436,6 +436,15 @@ address = ["ADDRESS:0"]
             self.assertEqual(
                 wire.authenticate(client, Scram("alice", RIGHT)).tag, f"{{{SASL}}}success")
 
+    def test_registration_where_optional(self):
+        """A password is no less secret in a registration."""
+        with wire.Wire(self.server.address, self.ports()[1]) as client:
+            features = client.open()
+            self.assertIsNone(features.find("{http://jabber.org/features/iq-register}register"))
+            client.send("<iq type='set' id='r'><query xmlns='jabber:iq:register'>"
+                        "<username>eve</username><password>secret</password></query></iq>")
+            self.assertEqual(client.stream_error(), "not-authorized")
+
     def test_starttls_where_optional(self):
         with wire.Wire(self.server.address, self.ports()[1]) as client:
             features = client.open()

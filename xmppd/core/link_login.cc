@@ -61,8 +61,13 @@ xmpp::StreamOffer Link::make_offer() const {
   offer_mechanisms(offer, auth, host_->facts_->common_hashes(), is_secure, stream_.tls_facts());
   offer.scram_secret = server_.sasl_secret();
   offer.scram_iterations = auth.scram_iterations;
-  for (const auto& ns : host_->profile_.preauth_iq()) offer.preauth_iq.push_back(ns);
+  // A registration carries a password as a login does.
+  const bool may_tell_secrets = is_secure || auth.plain_without_tls;
+  if (may_tell_secrets) {
+    for (const auto& ns : host_->profile_.preauth_iq()) offer.preauth_iq.push_back(ns);
+  }
   for (const auto& feature : host_->profile_.stream_features()) {
+    if (!feature.after_authentication && !may_tell_secrets) continue;
     (feature.after_authentication ? offer.after_auth_features : offer.before_auth_features)
         .push_back(host_->profile_.markup_of(feature, *host_));
   }
