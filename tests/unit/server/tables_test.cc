@@ -185,9 +185,11 @@ TEST(Option, TakesWhatIsInBoundsOnly) {
   EXPECT_EQ(options.options().size(), 4U);
   EXPECT_EQ(options.count.assign(std::int64_t{100}), "");
   EXPECT_EQ(*options.count, 100);
-  EXPECT_EQ(options.count.assign(std::int64_t{101}), "expected a whole number from 1 to 100");
-  EXPECT_EQ(options.count.assign(std::int64_t{0}), "expected a whole number from 1 to 100");
-  EXPECT_EQ(options.count.assign(true), "expected a whole number from 1 to 100");
+  EXPECT_EQ(options.count.assign(std::int64_t{101}),
+            "expected a whole number from 1 to 100, found 101");
+  EXPECT_EQ(options.count.assign(std::int64_t{0}),
+            "expected a whole number from 1 to 100, found 0");
+  EXPECT_EQ(options.count.assign(true), "expected a whole number from 1 to 100, found true");
   EXPECT_EQ(*options.count, 100);
   EXPECT_EQ(options.time.assign(std::string("5m")), "");
   EXPECT_EQ(*options.time, std::chrono::minutes(5));
@@ -196,9 +198,10 @@ TEST(Option, TakesWhatIsInBoundsOnly) {
   }
   EXPECT_NE(options.time.assign(std::int64_t{60}), "");
   EXPECT_EQ(options.flag.assign(true), "");
-  EXPECT_EQ(options.flag.assign(std::string("true")), "expected true or false");
+  EXPECT_EQ(options.flag.assign(std::string("true")), "expected true or false, found \"true\"");
   EXPECT_EQ(options.choice.assign(std::string("all")), "");
-  EXPECT_EQ(options.choice.assign(std::string("some")), R"(expected one of "none" "all")");
+  EXPECT_EQ(options.choice.assign(std::string("some")),
+            R"(expected "none" or "all", found "some")");
 }
 
 }  // namespace
