@@ -155,7 +155,13 @@ void Activator::on_read(const Jid& jid, std::uint64_t id, StorageResult<Loaded> 
       account->slots_.put(*loader.slot, std::move(value));
     }
     account->loaded_epoch_ = outcome->epoch;
+    if (!account->is_active()) {
+      // A module came while this was read: whoever waits goes on waiting for its state.
+      read(*account);
+      return;
+    }
   } else {
+    account->loaded_epoch_ = 0;
     worker_.accounts().note_absent(jid, worker_.reactor().now());
   }
   finish(*account, exists);

@@ -187,13 +187,18 @@ void Link::on_unauthenticated_iq(xmpp::Stanza stanza) {
               .is_secure = stream_.is_secure(),
               .address_key = address_key_};
   auto request = call.request;
-  if (unanswered_ >= kUnansweredMax) {
-    auto refusal = xmpp::make_error(request, StanzaCondition::resource_constraint);
+  const auto refuse = [&](StanzaCondition condition) {
+    auto refusal = xmpp::make_error(request, condition);
     refusal.envelope().to = {};
     stream_.send(refusal);
     on_output();
-    return;
+  };
+  // Nobody but its host answers who is not known yet.
+  const auto& to = request.to();
+  if (to && !(to.is_domain() && to.domain() == host_->name())) {
+    return refuse(StanzaCondition::not_allowed);
   }
+  if (unanswered_ >= kUnansweredMax) return refuse(StanzaCondition::resource_constraint);
   ++unanswered_;
   // The link may be gone or moved when the answer comes.
   if (!handle_) handle_ = std::make_shared<Link*>(this);

@@ -30,6 +30,7 @@ class Disco final : public Module {
       // XEP-0030 8: a registered account.
       answer.identities.push_back({"account", "registered", "", ""});
       answer.features.push_back({std::string(xmpp::ns::disco_info)});
+      answer.features.push_back({std::string(xmpp::ns::disco_items)});
       return IqReply::with(answer);
     }
     answer = make_disco_info(call.host);

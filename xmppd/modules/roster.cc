@@ -372,7 +372,13 @@ class RosterModule final : public Module, public RosterService {
       return true;
     };
     change(account, contact, std::move(edit),
-           [ticket](Account&, RosterOutcome outcome) { ticket.complete(reply_of(outcome)); });
+           [this, ticket, contact](Account& owner, RosterOutcome outcome) {
+             ticket.complete(reply_of(outcome));
+             // RFC 6121 2.3.2: every set is pushed, one that changes nothing as well.
+             if (outcome != RosterOutcome::unchanged) return;
+             const State& state = owner[state_];
+             push(owner, current(state, contact), state.roster.version);
+           });
   }
 
   void remove(Account& account, const Jid& contact, Ticket ticket) {

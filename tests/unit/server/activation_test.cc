@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "core/worker.h"
 #include "unit/server/raw_client.h"
@@ -26,6 +29,7 @@ StorageError broken() {
 
 bool storage_is_broken = false;
 int loads = 0;
+std::function<void()> while_loading;  // once
 
 // A module that wants a Note of every account and writes down which hooks saw it.
 struct Watcher {
@@ -33,6 +37,7 @@ struct Watcher {
       : scope(*world.server().worker(0).find_profile("default"), "test") {
     state = scope.account_state<Note>([](Tx&, const xmpp::Jid& account) -> StorageResult<Note> {
       ++loads;
+      if (while_loading) std::exchange(while_loading, nullptr)();
       if (storage_is_broken) return xmpp::Err(broken());
       return Note{true, std::string(account.str())};
     });
@@ -99,6 +104,23 @@ TEST(Activation, AModuleThatComesLaterGetsItsDataToo) {
   EXPECT_EQ(watcher.seen.find("TO"), std::string::npos);
   EXPECT_EQ(count(romeo.seen(), "<body>x</body>"), 1'000U) << "none is lost";
   EXPECT_EQ(loads, 1);
+}
+
+TEST(Activation, AModuleMayComeWhileAnAccountIsLoaded) {
+  World world({.seed = 7, .workers = 1});
+  world.add_account("romeo@localhost");
+  world.add_account("juliet@localhost");
+  Watcher watcher(world);
+  RawClient romeo(world);
+  romeo.write(login("romeo"));
+  world.run_for(kSecond);
+  std::optional<Watcher> later;
+  while_loading = [&] { later.emplace(world); };
+  romeo.write(message("juliet@localhost/r", "m1") + message("nobody@localhost", "m2"));
+  world.run_for(kSecond);
+  ASSERT_TRUE(later);
+  EXPECT_EQ(later->seen, "to ") << "nothing is lost, and it has its data";
+  EXPECT_TRUE(romeo.saw("id='m2'")) << romeo.seen();
 }
 
 TEST(Activation, TheLongestUnusedAccountsLeaveMemory) {
