@@ -154,8 +154,14 @@ void Router::to_host(Stanza stanza, Host& host) {
   ToHost hook(stanza, host);
   switch (host.profile_.hooks().fire(hook)) {
     case Verdict::pass:
-      if (stanza.is_iq() && stanza.is_request() &&
-          !answer_iq(stanza, host, Target::host, nullptr)) {
+      if (stanza.is_message()) {
+        // RFC 6120 10.5.2: handled or answered with an error; the kinds that need none as in
+        // RFC 6121 8.5.2.2.
+        if (stanza.type() != StanzaType::headline) {
+          bounce(stanza, StanzaCondition::service_unavailable);
+        }
+      } else if (stanza.is_iq() && stanza.is_request() &&
+                 !answer_iq(stanza, host, Target::host, nullptr)) {
         bounce(stanza, StanzaCondition::service_unavailable);
       }
       break;

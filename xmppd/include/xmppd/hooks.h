@@ -93,7 +93,8 @@ struct SentByAccount : StanzaHook {
 
 // A stanza addressed to a host itself (domain JID). Fired on whatever worker it reached,
 // before any iq handler, so that a filter sees requests too. Nobody stops it: iq get and set go to
-// the handler for Target::host or bounce service-unavailable, everything else is dropped.
+// the handler for Target::host or bounce service-unavailable, messages bounce, too (not headlines);
+// everything else is dropped.
 struct ToHost : StanzaHook {
   static constexpr std::string_view kName = "ToHost";
   ToHost(xmpp::Stanza& s, Host& host) noexcept : StanzaHook(s), to(host) {}
