@@ -154,13 +154,16 @@ void Router::to_host(Stanza stanza, Host& host) {
   ToHost hook(stanza, host);
   switch (host.profile_.hooks().fire(hook)) {
     case Verdict::pass:
-      if (stanza.is_iq() && stanza.is_request()) {
-        if (answer_iq(stanza, host, Target::host, nullptr)) return;
-      } else if (!stanza.is_message()) {
-        return;
+      if (stanza.is_message()) {
+        // RFC 6120 10.5.2: handled or answered with an error; the kinds that need none as in
+        // RFC 6121 8.5.2.2.
+        if (stanza.type() != StanzaType::headline) {
+          bounce(stanza, StanzaCondition::service_unavailable);
+        }
+      } else if (stanza.is_iq() && stanza.is_request() &&
+                 !answer_iq(stanza, host, Target::host, nullptr)) {
+        bounce(stanza, StanzaCondition::service_unavailable);
       }
-      // RFC 6120 10.5.2: handled, or an error.
-      bounce(stanza, StanzaCondition::service_unavailable);
       break;
     case Verdict::bounce:
       bounce(stanza, hook.error);

@@ -104,11 +104,16 @@ std::vector<MechanismId> offered_mechanisms(const OfferPolicy& policy) {
 
 namespace {
 
-// The preferred binding type that both sides have. Without XEP-0440 the server's are unknown: RFC
-// 9266 makes our preferred one the default.
+// The preferred binding type that both sides have. Without XEP-0440 the server's are unknown, and
+// mostly it is one that has tls-unique only: bound is what was asked for by name, or what cannot be
+// had otherwise but by giving the password away, and by RFC 9266's default.
 std::optional<ChannelBindingType> find_binding(
-    const std::optional<std::vector<ChannelBindingType>>& advertised, const ClientPolicy& policy) {
+    const std::optional<std::vector<ChannelBindingType>>& advertised,
+    const std::vector<MechanismId>& common, const ClientPolicy& policy) {
   if (!policy.tls || !policy.use_channel_binding) return std::nullopt;
+  const bool can_go_without = std::ranges::any_of(
+      common, [](MechanismId id) { return scram_hash(id).has_value() && !is_plus(id); });
+  if (!advertised && !policy.only && can_go_without) return std::nullopt;
   for (const ChannelBindingType type : policy.channel_bindings.types()) {
     if (!advertised || std::ranges::find(*advertised, type) != advertised->end()) return type;
   }
@@ -152,7 +157,7 @@ Result<ClientChoice, ChooseError> choose_mechanism(
   }
   if (policy.only && common.empty()) return Err(ChooseError::not_offered);
   std::ranges::sort(common);
-  const auto binding = find_binding(advertised, policy);
+  const auto binding = find_binding(advertised, common, policy);
   for (const MechanismId id : common) {
     if (!is_usable(id, policy, binding.has_value())) continue;
     ClientChoice choice{id, Gs2Flag::none, ChannelBindingType::tls_exporter};

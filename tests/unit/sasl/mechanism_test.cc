@@ -202,8 +202,13 @@ TEST(SaslChoice, TakesTheStrongest) {
   const Types both = {ChannelBindingType::tls_server_end_point, ChannelBindingType::tls_exporter};
   const Types end_point = {ChannelBindingType::tls_server_end_point};
   EXPECT_EQ(describe(choose_mechanism(all, both, policy)), "SCRAM-SHA-256-PLUS tls-exporter");
-  EXPECT_EQ(describe(choose_mechanism(all, std::nullopt, policy)),
-            "SCRAM-SHA-256-PLUS tls-exporter");
+  // Servers that do not name types have tls-unique only (ejabberd 23, Prosody 0.11), which fails.
+  EXPECT_EQ(describe(choose_mechanism(all, std::nullopt, policy)), "SCRAM-SHA-256");
+  policy.only = MechanismId::scram_sha_1_plus;
+  EXPECT_EQ(describe(choose_mechanism(all, std::nullopt, policy)), "SCRAM-SHA-1-PLUS tls-exporter");
+  policy.only.reset();
+  EXPECT_EQ(describe(choose_mechanism(Names{"SCRAM-SHA-1-PLUS", "PLAIN"}, std::nullopt, policy)),
+            "SCRAM-SHA-1-PLUS tls-exporter");
   EXPECT_EQ(describe(choose_mechanism(all, end_point, policy)),
             "SCRAM-SHA-256-PLUS tls-server-end-point");
   // -PLUS was offered but cannot be used: "y" would be a lie that the server must punish.

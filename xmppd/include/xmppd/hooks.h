@@ -93,7 +93,7 @@ struct SentByAccount : StanzaHook {
 
 // A stanza addressed to a host itself (domain JID). Fired on whatever worker it reached,
 // before any iq handler, so that a filter sees requests too. Nobody stops it: iq get and set go to
-// the handler for Target::host; messages and other iq requests bounce service-unavailable,
+// the handler for Target::host or bounce service-unavailable, messages bounce, too (not headlines);
 // everything else is dropped.
 struct ToHost : StanzaHook {
   static constexpr std::string_view kName = "ToHost";
