@@ -15,8 +15,8 @@ other at a fixed rate. They must lose nothing, get nothing twice or out of order
 stay below the larger of three times the quiet run (which the class makes first, in the same
 process of xmppd) and 50 ms; no turn of a worker may exceed its budget; the memory of xmppd may
 grow by `memory_mib` at most. Latencies and turns are measured again once before they count as a
-failure, and once more if xmppbench itself was late ("slip"): others may use the machine. Every
-figure is printed.
+failure. Where others use the machine ("others": processors) latencies below a second are told,
+not judged. Every figure is printed.
 """
 
 import base64
@@ -48,6 +48,8 @@ REQUESTS = 1000  # of others to a3, as big as they are kept
 SECONDS = 2    # how long the control group chats in a measurement
 RATE = 300       # messages a second of the control group
 P99_FLOOR_US = 50_000
+P99_HOPELESS_US = 1_000_000  # nobody else is to blame for that
+OTHERS_MAX = 0.3             # processors that others use while a latency may count
 LISTEN = """\
 [[listen]]
 service = "c2s"
@@ -201,6 +203,30 @@ class Attacker:
         return rate, ended
 
 
+class Others:
+    """How much of the processors is used by whoever does not belong to the test."""
+
+    def __init__(self, *processes):
+        self.processes = processes
+        self.started = time.monotonic()
+        self.before = self._seconds()
+
+    def cores(self):
+        return (self._seconds() - self.before) / (time.monotonic() - self.started)
+
+    def _seconds(self):
+        ticks = os.sysconf("SC_CLK_TCK")
+        with open("/proc/stat", encoding="ascii") as file:
+            user, nice, system, _, _, irq, softirq, steal = map(int, file.readline().split()[1:9])
+        busy = (user + nice + system + irq + softirq + steal) / ticks
+        for process in self.processes:
+            with open(f"/proc/{process}/stat", encoding="ascii") as file:
+                busy -= sum(map(int, file.read().rpartition(")")[2].split()[11:15])) / ticks
+        own, ended = (resource.getrusage(who) for who in (resource.RUSAGE_SELF,
+                                                          resource.RUSAGE_CHILDREN))
+        return busy - own.ru_utime - own.ru_stime - ended.ru_utime - ended.ru_stime
+
+
 class HostileTest(unittest.TestCase):
     limits = ""
     modules = ""
@@ -316,7 +342,9 @@ class HostileTest(unittest.TestCase):
             watcher = threading.Thread(target=self._watch, args=(peak, over))
             watcher.start()
             try:
+                others = Others(self.server.child.process.pid, attacker.process.pid)
                 result = self.chat()
+                others = others.cores()
                 p99, slip = result["latency_us"]["p99"], result["schedule_slip_us"]["max"]
                 connections = self.status()["connections"]
             finally:
@@ -327,9 +355,9 @@ class HostileTest(unittest.TestCase):
             grown = (peak[0] - base) / 1024
             late = after["late_turns"] - before["late_turns"]
             self.tell(f"{self.id().rpartition('.')[2]}: {real:.0f} of {rate}/s ({ended} ended), "
-                      f"p99 {p99} us (slip {slip}), memory +{grown:.1f} of {memory_mib:.0f} MiB, "
-                      f"longest turn {after['longest_turn_us']} us, late {late}, "
-                      f"connections {connections}")
+                      f"p99 {p99} us (slip {slip}, others {others:.2f} cores), "
+                      f"memory +{grown:.1f} of {memory_mib:.0f} MiB, longest turn "
+                      f"{after['longest_turn_us']} us, late {late}, connections {connections}")
             self.assertEqual(after["exceptions"], 0)
             self.assertGreaterEqual(connections, hold)
             if harness.SANITIZED:
@@ -338,11 +366,15 @@ class HostileTest(unittest.TestCase):
             self.assertGreater(real, rate / 2, "the machine is too slow for this attack")
             if p99 <= self.p99_max and late == 0:
                 return after
-            # Who measures had to wait for a processor, too: then it says little.
-            failures += slip < P99_FLOOR_US / 2
+            is_alone = others < OTHERS_MAX
+            failures += is_alone
+            if is_last and not is_alone and p99 < P99_HOPELESS_US and late == 0:
+                self.tell("    not judged: others use the machine")
+                return after
             if is_last or failures == 2:
                 self.assertLessEqual(p99, self.p99_max, "the control group had to wait")
                 self.assertEqual(late, 0, "turns of workers exceeded their budget")
+        return None
 
     def _watch(self, peak, over):
         while not over.wait(0.05):
