@@ -38,6 +38,7 @@ using Violations = std::vector<Violation>;
 [[nodiscard]] Violations check_header_form(const SourceText& source);
 [[nodiscard]] Violations check_using_namespace(const SourceText& source);
 [[nodiscard]] Violations check_sleep(const SourceText& source);
+[[nodiscard]] Violations check_keyed_hash(const SourceText& source);
 [[nodiscard]] Violations check_hot_path(const SourceText& source);
 [[nodiscard]] Violations check_core_knows_no_xep(const SourceText& source);
 [[nodiscard]] Violations check_links(const SourceText& source,

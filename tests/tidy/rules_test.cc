@@ -206,6 +206,18 @@ TEST(Rules, Headers) {
   EXPECT_EQ(found.front().path, "a/b.h");
 }
 
+TEST(Rules, KeyedHash) {
+  expect_table(check_keyed_hash,
+               {
+                   {"xmppd/a.h", "std::unordered_map<std::string, int> a_;\n", 1},
+                   {"libxmpp/a.h", "\nstd::unordered_set<std::string> a_;\n", 2},
+                   {"xmppd/a.h",
+                    "std::unordered_map<std::string, int, KeyedHash, std::equal_to<>> a_;\n", 0},
+                   {"xmppd/a.h", "std::unordered_map<int, std::string> a_;\n", 0},
+                   {"xmppbench/a.h", "std::unordered_map<std::string, int> a_;\n", 0},
+               });
+}
+
 TEST(Rules, Sleep) {
   expect_table(check_sleep, {
                                 {"tests/unit/a.cc", "\nstd::this_thread::sleep_for(1s);\n", 2},

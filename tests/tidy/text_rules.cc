@@ -174,6 +174,23 @@ Violations check_sleep(const SourceText& source) {
   return found;
 }
 
+// Whoever knows the hash can choose keys that all fall into one bucket.
+Violations check_keyed_hash(const SourceText& source) {
+  Violations found;
+  if (!source.path.starts_with("xmppd/") && !source.path.starts_with("libxmpp/")) return found;
+  static const std::regex table(R"(\bunordered_(map|set)<std::string\b)");
+  for (std::sregex_iterator it(source.code.begin(), source.code.end(), table), end; it != end;
+       ++it) {
+    const auto at = static_cast<std::size_t>(it->position());
+    const std::string_view declaration =
+        std::string_view(source.code).substr(at, source.code.find(';', at) - at);
+    if (declaration.find("KeyedHash") != std::string_view::npos) continue;
+    found.push_back({source.path, line_of(source.code, at), "table with a hash that is known",
+                     "give it xmpp::KeyedHash and std::equal_to<>"});
+  }
+  return found;
+}
+
 Violations check_hot_path(const SourceText& source) {
   Violations found;
   if (std::none_of(kHotPath.begin(), kHotPath.end(),

@@ -167,6 +167,10 @@ TEST(Tidy, UnitTestsDoNotSleep) {
   expect_none(check_sleep);
 }
 
+TEST(Tidy, TablesOfNamesHaveAHashThatNobodyKnows) {
+  expect_none(check_keyed_hash);
+}
+
 TEST(Tidy, HotPathHasNoStdFunctionAndNoSharedPtr) {
   expect_none(check_hot_path);
 }

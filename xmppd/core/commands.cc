@@ -1,6 +1,7 @@
 // The table of tables, and the commands about the server as a whole.
 #include "core/commands.h"
 
+#include <algorithm>
 #include <array>
 #include <numeric>
 
@@ -17,6 +18,14 @@ using ResultTask = xmpp::Task<CommandResult>;
 ResultTask show_status(CommandContext& context, CommandArguments) {
   Server& server = context.server;
   const auto uptime = context.reactor.clock().now() - server.started_at();
+  xmpp::Duration longest{};
+  std::uint64_t late = 0;
+  for (std::size_t i = 0; i < server.worker_count(); ++i) {
+    const auto& reactor = server.worker(i).reactor();
+    longest = std::max(longest, reactor.longest_turn());
+    late += reactor.late_turns();
+  }
+  const Refusals& refused = server.refusals();
   co_return CommandValue(Object{
       {"version", XMPPD_VERSION},
       {"ready", true},  // the socket answers only after everything has started
@@ -25,6 +34,11 @@ ResultTask show_status(CommandContext& context, CommandArguments) {
       {"sessions", CommandValue::count(server.session_count())},
       {"connections", CommandValue::count(server.connection_count())},
       {"exceptions", CommandValue::count(exception_count())},  // out of modules; should be zero
+      {"longest_turn_us", std::int64_t{longest.count()}},
+      {"late_turns", CommandValue::count(late)},
+      {"refused_connections", CommandValue::count(refused.connections)},
+      {"refused_logins", CommandValue::count(refused.logins)},
+      {"slow_peers_closed", CommandValue::count(refused.slow_peers)},
       {"hosts", CommandValue::count(server.config().hosts.size())},
       {"storage", server.config().storage.driver},
       {"data_dir", server.config().server.data_dir.string()}});

@@ -53,7 +53,7 @@ Link::Link(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> channel,
   rate_tokens_ = static_cast<std::int64_t>(server_.limits().stanza_burst);
   rate_at_ = connected_at_;
   server_.count_connection(1);
-  watch_ = {&on_ready, this};
+  watch_ = {&on_ready, this, /*is_patient=*/true};  // a stranger waits for those who are in
   timer_.set_callback([this] { on_deadline(); });
 }
 
@@ -123,7 +123,7 @@ void Link::settle_next_turn() {
 }
 
 void Link::read() {
-  if (is_paused()) return;
+  if (is_paused() || !go_on()) return;
   std::size_t spent = 0;
   auto buffer = worker_->reactor().read_buffer();
   for (;;) {
@@ -132,6 +132,7 @@ void Link::read() {
       case xmpp::net::IoResult::Status::ok:
         break;
       case xmpp::net::IoResult::Status::would_block:
+        is_greedy_ = false;
         return;
       case xmpp::net::IoResult::Status::closed:
         // A peer that shuts down its sending half without closing its stream is gone. One that has
@@ -148,7 +149,10 @@ void Link::read() {
     spent += result.bytes;
     // A short read drained the socket; the next bytes make a new edge. After a hang-up there is
     // none: read on to the end.
-    if (result.bytes < buffer.size() && !has_hung_up_) return;
+    if (result.bytes < buffer.size() && !has_hung_up_) {
+      is_greedy_ = false;
+      return;
+    }
     if (spent >= kReadBudget) {
       worker_->reactor().read_again(watch_);
       return;
@@ -160,7 +164,7 @@ bool Link::feed(std::string_view bytes) {
   spend_rate(bytes.size());
   if (tls_) return feed_tls(bytes);
   receive(bytes);
-  return !is_dead_ && is_watched_ && !is_paused();
+  return !is_dead_ && is_watched_ && !is_paused() && !has_held_;
 }
 
 bool Link::feed_tls(std::string_view ciphertext) {
@@ -180,6 +184,7 @@ bool Link::feed_tls(std::string_view ciphertext) {
       if (!got || *got == 0) break;
       receive({plain.data(), *got});
       if (is_dead_ || !is_watched_) return false;
+      if (has_held_) break;  // what the engine holds waits, too
       if (is_closing_) break;
     }
   }
@@ -189,12 +194,13 @@ bool Link::feed_tls(std::string_view ciphertext) {
     begin_close();
     return true;
   }
-  if (tls_->state() == xmpp::TlsEngine::State::closed_by_peer && !is_closing_) {
+  const bool is_over = tls_->state() == xmpp::TlsEngine::State::closed_by_peer;
+  if (is_over && !is_closing_ && !has_held_) {
     die();
     return false;
   }
   want_flush();  // handshake bytes, tickets
-  return !is_paused();
+  return !is_paused() && !has_held_;
 }
 
 void Link::spend_rate(std::size_t bytes) {
@@ -239,10 +245,35 @@ void Link::pump() {
       is_pumping_ = false;
       return;
     }
+    if (must_yield()) {
+      yield();
+      break;
+    }
   }
   is_pumping_ = false;
   if (!stream_.output().empty()) on_output();
   if (timer_.is_set() || stream_.deadline() != xmpp::kNever) update_deadline();
+}
+
+// A few bytes may cause much work (a presence goes to all who see it): what counts is time.
+bool Link::must_yield() {
+  worker_->spend();
+  return congested_ != nullptr || (is_greedy_ && is_paused()) || worker_->is_slice_over();
+}
+
+void Link::yield() {
+  stream_.hold();
+  has_held_ = is_greedy_ = true;
+  worker_->reactor().read_again(watch_);
+}
+
+bool Link::go_on() {
+  if (!std::exchange(has_held_, false)) return true;
+  pump();
+  if (is_dead_ || !is_watched_) return false;
+  if (!has_held_ && !is_paused()) return !tls_ || is_closing_ || feed_tls({});
+  has_held_ = true;  // the TLS engine may hold more
+  return false;
 }
 
 bool Link::handle(xmpp::Event& event) {
@@ -306,7 +337,7 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
     if (sm != nullptr) sm->confirm();
     return;
   }
-  if (const Worker* full = stanza.to() ? router.find_congested(stanza.to()) : nullptr) {
+  if (const Worker* full = router.find_congested(stanza.to(), is_greedy_)) {
     // The stanza still goes; reading stops until the mailbox drains (architecture,
     // "Back-pressure").
     congested_ = full;
@@ -314,6 +345,10 @@ void Link::on_stanza(xmpp::ParsedStanza& parsed) {
   }
   session_->receive(std::move(stanza));
   if (sm != nullptr) sm->confirm();
+  if (is_greedy_ && server_.is_storage_congested()) {
+    // Others ask the database, too.
+    pause(worker_->reactor().now() + kCongestionPause);
+  }
   if (session_ && !session_->account().is_active()) {
     // What it says waits for its account to be loaded; so does the rest.
     pause(worker_->reactor().now() + kCongestionPause);
@@ -345,6 +380,7 @@ void Link::on_output() {
     // A peer that does not read: nothing more can be queued, so the error cannot be told either.
     // Not at once: somebody may be walking over the account's sessions.
     xmpp::log::info(kLog, "output queue full, closing", {kv("jid", stream_.jid().str())});
+    server_.refusals().slow_peers.fetch_add(1, std::memory_order_relaxed);
     is_doomed_ = true;
     settle_next_turn();
     return;
@@ -478,7 +514,7 @@ void Link::on_deadline() {
     if (is_dead_) return;
   }
   if (now >= paused_until_) {
-    const bool is_still_full = congested_ != nullptr && congested_->is_congested();
+    const bool is_still_full = congested_ != nullptr && congested_->is_congested(is_greedy_);
     paused_until_ = is_still_full ? now + kCongestionPause : xmpp::kNever;
     if (!is_still_full) {
       congested_ = nullptr;

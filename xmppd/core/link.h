@@ -90,7 +90,12 @@ class Link final : private xmpp::net::Flushable {
   bool feed_tls(std::string_view ciphertext);
   void receive(std::string_view bytes);  // plain text for the stream
   void pump();                           // handles events until the stream wants bytes
-  bool handle(xmpp::Event& event);       // false: stop pumping (paused, moved or dead)
+  // Has this handler had its share of the turn, or what it feeds enough to do?
+  [[nodiscard]] bool must_yield();
+  // Keeps what is unread for the next turn; goes on with it. False: no more reading now.
+  void yield();
+  bool go_on();
+  bool handle(xmpp::Event& event);  // false: stop pumping (paused, moved or dead)
   void on_header(const xmpp::HeaderReceived& header);
   void on_start_tls();
   void on_authenticated(const xmpp::Authenticated& event);
@@ -193,6 +198,8 @@ class Link final : private xmpp::net::Flushable {
   bool is_write_blocked_ = false;
   bool is_write_shut_ = false;
   bool is_pumping_ = false;
+  bool has_held_ = false;          // bytes that were read and had to wait
+  bool is_greedy_ = false;         // has had to wait since its socket was empty
   std::shared_ptr<Link*> handle_;  // made for answers that may come after the link has gone
   std::size_t unanswered_ = 0;     // requests before authentication
   xmpp::TaskOwner tasks_;          // last member: tasks go before what they use

@@ -88,6 +88,7 @@ void Link::on_authenticated(const xmpp::Authenticated& event) {
       kLog, "authenticated",
       {kv("jid", event.jid.str()), kv("mechanism", event.mechanism), kv("address", address_)});
   forget_answers();
+  watch_.is_patient = false;
   auto owner = owner_of(event.jid, server_.worker_count());
   if (owner == worker_->index()) {
     // While the client asks for its resource.
@@ -106,6 +107,7 @@ void Link::on_authenticated(const xmpp::Authenticated& event) {
 void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
   stream_.set_rng(owner.rng());
   host_ = owner.find_host(jid.domain());
+  has_held_ = false;  // goes on below
   attach(owner);
   if (host_ == nullptr) {
     fail({StreamCondition::host_gone, {}});
@@ -115,7 +117,7 @@ void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
   stream_.continue_authenticated(jid);
   pump();
   // What the engine had decrypted before the move; the socket will not report it again.
-  if (tls_ && !is_dead_ && !is_closing_) feed_tls({});
+  if (tls_ && !is_dead_ && !is_closing_ && !has_held_) feed_tls({});
 }
 
 // Hooks of the session's own sending want to know the account, too.
@@ -229,6 +231,7 @@ LoginThrottle::Attempt Link::attempt_of(std::string_view username) const {
 bool Link::is_throttled(std::string_view username) {
   const auto now = worker_->reactor().now();
   if (server_.login_throttle().is_open(attempt_of(username), server_.limits(), now)) return false;
+  server_.refusals().logins.fetch_add(1, std::memory_order_relaxed);
   stream_.refuse(xmpp::sasl::SaslCondition::temporary_auth_failure,
                  "Too many wrong passwords; try again later");
   return true;

@@ -33,7 +33,7 @@ struct ListenerSet::Socket {
                auto& socket = *static_cast<Socket*>(self);
                socket.set.accept_all(socket);
              },
-             this};
+             this, /*is_patient=*/true};
     retry.set_callback([this] { watch_it(); });
   }
   ListenerSet& set;

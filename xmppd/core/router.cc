@@ -86,6 +86,7 @@ void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call, PendingIq:
 
 void Router::route(Stanza stanza) {
   XMPP_ASSERT(stanza.to());
+  worker_.spend();
   Host* host = worker_.find_host(stanza.to().domain());
   if (host == nullptr) {
     bounce(stanza, StanzaCondition::remote_server_not_found);
@@ -103,11 +104,16 @@ void Router::route(Stanza stanza) {
   }
 }
 
-const Worker* Router::find_congested(const xmpp::Jid& to) const noexcept {
-  auto owner = owner_of(to, worker_.server().worker_count());
-  if (owner == worker_.index()) return nullptr;
-  const Worker& fed = worker_.server().worker(owner);
-  return fed.is_congested() ? &fed : nullptr;
+const Worker* Router::find_congested(const xmpp::Jid& to, bool is_greedy) const noexcept {
+  Server& server = worker_.server();
+  // Without `to` it may be for everybody (presence).
+  const std::size_t first = to ? owner_of(to, server.worker_count()) : 0;
+  const std::size_t last = to ? first : server.worker_count() - 1;
+  for (std::size_t i = first; i <= last; ++i) {
+    const Worker& fed = server.worker(i);
+    if (i != worker_.index() && fed.is_congested(is_greedy)) return &fed;
+  }
+  return nullptr;
 }
 
 void Router::send_from(Account& account, Session* session, Stanza stanza) {

@@ -41,7 +41,7 @@ class Router {
 
   // The worker that owns `to` if its mail waits above the limit: the feeding link shall pause until
   // it no longer is_congested(). nullptr: go on.
-  [[nodiscard]] const Worker* find_congested(const xmpp::Jid& to) const noexcept;
+  [[nodiscard]] const Worker* find_congested(const xmpp::Jid& to, bool is_greedy) const noexcept;
 
   // Fires the hook Removed.
   void tell_removed(Account& account, const RosterRecord& roster);

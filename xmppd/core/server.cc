@@ -28,6 +28,8 @@ namespace {
 const xmpp::log::Context kLog{.component = "server"};
 constexpr std::size_t kSecretBytes = 32;
 constexpr unsigned kOffloadThreads = 2;
+// Of the storage queue.
+constexpr std::size_t kGreedyShare = 64;
 
 std::size_t workers_of(const Config& config) {
   if (config.server.workers != 0) return config.server.workers;
@@ -297,6 +299,7 @@ void Server::admit(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> chann
   if (is_full || !addresses_.try_add(key, limits().connections_per_address)) {
     xmpp::log::info(kLog, "connection refused: too many",
                     {kv("address", address), kv("all", is_full)});
+    refusals_.connections.fetch_add(1, std::memory_order_relaxed);
     if (entrance->service == Service::c2s) refuse_connection(*channel, worker.rng());
     return;
   }
@@ -306,6 +309,10 @@ void Server::admit(Worker& worker, std::unique_ptr<xmpp::net::ByteChannel> chann
   xmpp::net::set_dead_peer_timeout(*channel, seconds(limits().tcp_keepalive),
                                    seconds(limits().tcp_user_timeout));
   worker.adopt(std::move(channel), entrance, std::move(address), key);
+}
+
+bool Server::is_storage_congested() const noexcept {
+  return storage_->depth() > limits().storage_queue / kGreedyShare;
 }
 
 std::size_t Server::session_count() const noexcept {

@@ -41,6 +41,13 @@ class Control;
 class ListenerSet;
 class Worker;
 
+// What was turned away since the start, for whoever watches the server.
+struct Refusals {
+  std::atomic<std::uint64_t> connections{0};  // connections, connections_per_address
+  std::atomic<std::uint64_t> logins{0};       // auth_failures_per_account, _per_address
+  std::atomic<std::uint64_t> slow_peers{0};   // output_queue_bytes
+};
+
 class XMPPD_API Server {
  public:
   // Throws std::runtime_error with file, option and remedy for whatever prevents the start.
@@ -107,6 +114,9 @@ class XMPPD_API Server {
     return connections_.load(std::memory_order_relaxed);
   }
   [[nodiscard]] std::size_t session_count() const noexcept;
+  // Do so many storage operations wait that greedy clients shall not add to them? Any thread.
+  [[nodiscard]] bool is_storage_congested() const noexcept;
+  [[nodiscard]] Refusals& refusals() noexcept { return refusals_; }
 
  private:
   void lock_data_dir();
@@ -138,6 +148,7 @@ class XMPPD_API Server {
   std::unique_ptr<SmCounters> sm_counters_;
   LoginThrottle login_throttle_;
   std::atomic<std::size_t> connections_{0};
+  Refusals refusals_;
   std::mutex facts_mutex_;  // taken when hosts come, never for a stanza
   std::map<std::string, std::shared_ptr<HostFacts>, std::less<>> facts_;
   ModuleManager modules_;

@@ -70,6 +70,7 @@ void Session::set_unavailable(Stanza presence) {
 }
 
 void Session::deliver(Stanza stanza) {
+  account_.host_.worker_.spend();
   ToSession hook(stanza, *this);
   switch (account_.host_.profile_.hooks().fire(hook)) {
     case Verdict::pass:

@@ -10,6 +10,9 @@ namespace xmppd {
 namespace {
 constexpr std::size_t kBufferBytes = 64 * 1024;
 constexpr std::size_t kEndedMax = 1'000;
+constexpr std::size_t kGreedyShare = 64;
+// What is done between two looks at the clock, in stanzas.
+constexpr std::size_t kSpentPerLook = 16;
 }  // namespace
 
 Worker::Worker(Server& server, std::size_t index, Environment& environment)
@@ -211,8 +214,15 @@ void Worker::bury(Link& link) noexcept {
   buried_.push_back(release(link));
 }
 
-bool Worker::is_congested() const noexcept {
-  return reactor_.mail_depth() > server_.limits().mailbox_depth;
+bool Worker::is_congested(bool for_greedy) const noexcept {
+  const auto depth = server_.limits().mailbox_depth;
+  return reactor_.mail_depth() > (for_greedy ? depth / kGreedyShare : depth);
+}
+
+bool Worker::is_slice_over() noexcept {
+  if (spent_ < kSpentPerLook) return false;
+  spent_ = 0;
+  return reactor_.is_slice_over();
 }
 
 void Worker::end_of_turn() {

@@ -121,8 +121,14 @@ class Worker {
     reactor_.call(std::forward<F>(function));
   }
 
-  // Does more mail wait than Limits::mailbox_depth? Any thread.
-  [[nodiscard]] bool is_congested() const noexcept;
+  // Does more mail wait than Limits::mailbox_depth? For who wants much, less is enough: others'
+  // mail shall not stand behind all of his. Any thread.
+  [[nodiscard]] bool is_congested(bool for_greedy = false) const noexcept;
+
+  // Something was done, about as much as a stanza takes.
+  void spend() noexcept { ++spent_; }
+  // Shall the handler that runs stop? The clock is looked at now and then only.
+  [[nodiscard]] bool is_slice_over() noexcept;
 
   // Scratch memory for decrypted text; contents last until the next read.
   [[nodiscard]] std::span<char> plain_buffer() noexcept { return plain_buffer_; }
@@ -174,6 +180,7 @@ class Worker {
     std::uint32_t handled;
   };
   std::deque<EndedSession> ended_;  // the last kEndedMax
+  std::size_t spent_ = 0;
   bool is_draining_ = false;
   std::atomic<std::size_t> session_count_{0};
   std::thread thread_;

@@ -25,6 +25,9 @@ namespace {
 
 // A request or a last presence that is bigger is kept without what it contains.
 constexpr std::size_t kKeptBytesMax = 4096;
+// Of all requests that wait at a login; the rest comes without what it contains, lest strangers
+// fill the output of whoever comes.
+constexpr std::size_t kRequestBytesMax = 262'144;
 
 std::optional<SubscriptionVerb> verb_of(const Stanza& stanza) {
   if (!stanza.is_presence()) return std::nullopt;
@@ -149,12 +152,17 @@ void begin(Account& account, const Roster& roster, const Jid& from) {
     probe.envelope().from = from;
     account.send(std::move(probe));
   }
+  std::size_t bytes = 0;
   for (const auto& [jid, contact] : roster.contacts) {
     if (contact.request.empty()) continue;
     Session* session = account.find_session(from.resource());
     if (session == nullptr || !session->is_available()) return;
     // RFC 6121 3.1.3: again at every login until it is answered.
-    if (auto request = parse_kept(contact.request)) session->deliver(std::move(*request));
+    auto request = parse_kept(contact.request);
+    if (!request) continue;
+    bytes += contact.request.size();
+    if (bytes > kRequestBytesMax) request->clear_payloads();
+    session->deliver(std::move(*request));
   }
 }
 

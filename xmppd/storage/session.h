@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "storage/driver.h"
+#include "xmpp/base/hash.h"
 #include "xmppd/storage.h"
 
 namespace xmppd::sql {
@@ -116,7 +117,8 @@ class Session {
   StorageError fail_with_current_exception() noexcept;
 
   std::unique_ptr<Driver> driver_;
-  std::unordered_map<std::string, std::unique_ptr<Statement>> statements_;
+  std::unordered_map<std::string, std::unique_ptr<Statement>, xmpp::KeyedHash, std::equal_to<>>
+      statements_;
   std::optional<StorageError> failure_;
   bool is_read_only_ = false;
 };

@@ -16,6 +16,7 @@
 #include "storage/session.h"
 #include "storage/stores.h"
 #include "xmpp/base/assert.h"
+#include "xmpp/base/hash.h"
 #include "xmpp/base/log.h"
 
 namespace xmppd {
@@ -239,7 +240,7 @@ class SqlStorage::Impl {
       put(reads_, std::move(operation));
       return std::nullopt;
     }
-    Writer& writer = *writers_[std::hash<std::string>()(operation->key()) % writers_.size()];
+    Writer& writer = *writers_[xmpp::KeyedHash()(operation->key()) % writers_.size()];
     put(writer.queue, std::move(operation));
     return std::nullopt;
   }
@@ -307,9 +308,8 @@ class SqlStorage::Impl {
   }
 
   [[nodiscard]] bool has_threads() const noexcept { return options_.has_threads; }
-  [[nodiscard]] std::size_t depth() {
-    const std::lock_guard lock(mutex_);
-    return depth_;
+  [[nodiscard]] std::size_t depth() const noexcept {
+    return depth_.load(std::memory_order_relaxed);
   }
 
  private:
@@ -428,8 +428,9 @@ class SqlStorage::Impl {
 
   std::mutex mutex_;  // guards what follows, up to the threads
   Queue reads_;
-  std::size_t depth_ = 0;
-  std::unordered_map<std::string, std::size_t> pending_writes_;
+  std::atomic<std::size_t> depth_{0};  // written under mutex_, read by anybody
+  // Keys are accounts, whose names strangers choose.
+  std::unordered_map<std::string, std::size_t, xmpp::KeyedHash, std::equal_to<>> pending_writes_;
   bool is_stopping_ = false;
 
   std::vector<std::thread> threads_;
@@ -473,7 +474,7 @@ bool SqlStorage::run_read() {
 bool SqlStorage::run_batch() {
   return impl_->run_batch();
 }
-std::size_t SqlStorage::depth() const {
+std::size_t SqlStorage::depth() const noexcept {
   return impl_->depth();
 }
 

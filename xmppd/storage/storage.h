@@ -83,8 +83,8 @@ class SqlStorage final : public Storage {
   bool run_one();
   bool run_read();
   bool run_batch();
-  // Operations that wait.
-  [[nodiscard]] std::size_t depth() const;
+  // Operations that wait. Any thread.
+  [[nodiscard]] std::size_t depth() const noexcept;
 
  private:
   class Impl;

@@ -1,6 +1,20 @@
 #include "xmpp/net/offload.h"
 
+#include <sys/resource.h>
+#include <unistd.h>
+
 namespace xmpp::net {
+namespace {
+
+// Whoever guesses passwords makes work here, and loops have to go on beside it: on Linux a thread
+// has a priority of its own. Without the right to lower it nothing is lost.
+constexpr int kNice = 10;
+
+void step_back() noexcept {
+  (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kNice);
+}
+
+}  // namespace
 
 Offload::Offload(std::size_t threads, std::size_t queue_max) : queue_max_(queue_max) {
   threads_.reserve(threads);
@@ -52,6 +66,7 @@ std::size_t Offload::pending() const {
 }
 
 void Offload::serve() {
+  step_back();
   while (true) {
     {
       std::unique_lock lock(mutex_);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <ctime>
 
 #include "xmpp/base/assert.h"
 
@@ -10,9 +11,20 @@ namespace {
 
 // Mails run in one turn; what is left waits until links had their turn.
 constexpr std::size_t kMailsPerTurn = 2048;
+// Mails and flushes between two looks at the clock.
+constexpr std::size_t kMailsPerLook = 32;
+constexpr std::size_t kFlushesPerLook = 8;
+constexpr Duration kCpuLook = std::chrono::milliseconds(1);
 constexpr std::size_t kReadBufferBytes = 64 * 1024;
 // Behind the buffer, so that wide scans need no bounds checks.
 constexpr std::size_t kReadBufferSlack = 64;
+
+Duration thread_time() noexcept {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::chrono::duration_cast<Duration>(std::chrono::seconds(now.tv_sec) +
+                                              std::chrono::nanoseconds(now.tv_nsec));
+}
 
 }  // namespace
 
@@ -35,13 +47,18 @@ void Reactor::run() {
 void Reactor::turn(Instant latest) {
   ++turns_;
   poll(latest);
-  dispatch();
+  const Instant begun = now_;
+  sort_fired();
+  dispatch(prompt_, slices_.prompt);
+  dispatch(patient_, slices_.patient);
   run_mail();
   now_ = clock_.now();
+  slice_end_ = now_ + slices_.handler;
   timers_.advance(now_);
   // By index: a call may register another.
   for (std::size_t i = 0; i < end_of_turn_.size(); ++i) end_of_turn_[i]();
   flush_dirty();
+  measure(begun);
 }
 
 void Reactor::stop() noexcept {
@@ -52,8 +69,7 @@ void Reactor::stop() noexcept {
 void Reactor::poll(Instant latest) {
   now_ = clock_.now();
   fired_.clear();
-  const bool work_left =
-      backlog_ != nullptr || !again_.empty() || !dirty_.empty() || stopping_.load();
+  const bool work_left = has_work() || stopping_.load();
   const Instant deadline = work_left ? now_ : std::min(latest, timers_.next_deadline());
   const bool sleeps = deadline > now_ && mailbox_.prepare_sleep();
   poller_.wait(now_, sleeps ? deadline : now_, fired_);
@@ -63,47 +79,93 @@ void Reactor::poll(Instant latest) {
   }
 }
 
-void Reactor::dispatch() {
-  // One list with one entry per watch: a watch that both fired and asked to be called again is
-  // called once.
-  for (Fired& fired : fired_) {
-    if (!fired.watch->is_queued) continue;
-    fired.watch->is_queued = false;
-    fired.readiness = fired.readiness | Readiness::readable;
+// One list entry per watch: one that both fired and waits from before is called once.
+void Reactor::sort_fired() {
+  for (Watch* watch : std::exchange(again_, {})) {
+    if (watch == nullptr) continue;
+    watch->pending = watch->pending | Readiness::readable;
+    patient_.push_back(watch);
   }
-  for (Watch* watch : again_) {
-    if (watch == nullptr || !watch->is_queued) continue;
-    watch->is_queued = false;
-    fired_.push_back({watch, Readiness::readable});
-  }
-  again_.clear();
-  // Handlers may unwatch (entries become null) but never add to this list.
-  for (std::size_t i = 0; i < fired_.size(); ++i) {
-    const Fired fired = fired_[i];
-    if (fired.watch != nullptr) fired.watch->on_ready(fired.watch->self, fired.readiness);
+  for (const Fired& fired : fired_) {
+    Watch& watch = *fired.watch;
+    watch.pending = watch.pending | fired.readiness;
+    if (std::exchange(watch.is_queued, true)) continue;
+    (watch.is_patient ? patient_ : prompt_).push_back(&watch);
   }
   fired_.clear();
 }
 
+// Handlers may unwatch (entries become null) but never add to this list.
+void Reactor::dispatch(std::vector<Watch*>& ready, Duration slice) {
+  if (ready.empty()) return;
+  Instant now = clock_.now();
+  const Instant end = now + slice;
+  std::size_t i = 0;
+  // At least one, whatever the clock does.
+  while (i < ready.size()) {
+    Watch* watch = std::exchange(ready[i++], nullptr);
+    if (watch == nullptr) continue;
+    watch->is_queued = false;
+    slice_end_ = now + slices_.handler;
+    watch->on_ready(watch->self, std::exchange(watch->pending, Readiness::none));
+    now = clock_.now();
+    if (now >= end) break;
+  }
+  ready.erase(ready.begin(), ready.begin() + static_cast<std::ptrdiff_t>(i));
+}
+
 void Reactor::run_mail() {
   if (backlog_ == nullptr) backlog_ = mailbox_.take();
+  if (backlog_ == nullptr) return;
+  Instant now = clock_.now();
+  const Instant end = now + slices_.mail;
   std::size_t count = 0;
-  while (backlog_ != nullptr && count < kMailsPerTurn) {
-    Mail* mail = backlog_;
-    backlog_ = mail->next;
-    ++count;
-    mail->act(mail, true);
-  }
-  if (count == 0) return;
+  // At least some, whatever the clock does.
+  do {
+    slice_end_ = now + slices_.handler;
+    for (std::size_t i = 0; i < kMailsPerLook && backlog_ != nullptr; ++i) {
+      Mail* mail = backlog_;
+      backlog_ = mail->next;
+      ++count;
+      mail->act(mail, true);
+    }
+    now = clock_.now();
+  } while (backlog_ != nullptr && count < kMailsPerTurn && now < end);
   mailbox_.settle(count);
   mails_ += count;
 }
 
 void Reactor::flush_dirty() {
   // What a flush marks (itself or another) goes to the next turn, which then does not wait.
-  IntrusiveList<Flushable> now;
-  now.splice_back(dirty_);
-  while (Flushable* flushable = now.pop_front()) flushable->flush_(flushable);
+  IntrusiveList<Flushable> ready;
+  ready.splice_back(dirty_);
+  const Instant end = ready.empty() ? kNever : clock_.now() + slices_.flush;
+  std::size_t count = 0;
+  while (Flushable* flushable = ready.pop_front()) {
+    flushable->flush_(flushable);
+    if (++count % kFlushesPerLook == 0 && clock_.now() >= end) break;
+  }
+  ready.splice_back(dirty_);
+  dirty_.splice_back(ready);
+}
+
+// A thread that waits for a processor is not to blame: if the turn seems long, the thread's own
+// time counts. Asking for that costs too much to do it in every turn, so it may include some of
+// earlier ones (a millisecond's).
+void Reactor::measure(Instant begun) {
+  const Instant end = clock_.now();
+  Duration lasted = end - begun;
+  const bool is_suspect = lasted.count() > longest_turn_us_.load(std::memory_order_relaxed);
+  if (is_suspect || lasted > kTurnBudget || end - cpu_marked_at_ > kCpuLook) {
+    const Duration cpu = thread_time();
+    lasted = std::min(lasted, cpu - cpu_mark_);
+    cpu_mark_ = cpu;
+    cpu_marked_at_ = end;
+  }
+  if (lasted.count() > longest_turn_us_.load(std::memory_order_relaxed)) {
+    longest_turn_us_.store(lasted.count(), std::memory_order_relaxed);
+  }
+  if (lasted > kTurnBudget) late_turns_.fetch_add(1, std::memory_order_relaxed);
 }
 
 void Reactor::watch(ByteChannel& channel, Watch& watch) {
@@ -125,12 +187,12 @@ void Reactor::unwatch_fd(int fd, Watch& watch) noexcept {
 }
 
 void Reactor::forget(Watch& watch) noexcept {
-  for (Fired& fired : fired_) {
-    if (fired.watch == &watch) fired.watch = nullptr;
-  }
   if (!watch.is_queued) return;
   watch.is_queued = false;
-  std::replace(again_.begin(), again_.end(), &watch, static_cast<Watch*>(nullptr));
+  watch.pending = Readiness::none;
+  for (auto* list : {&prompt_, &patient_, &again_}) {
+    std::replace(list->begin(), list->end(), &watch, static_cast<Watch*>(nullptr));
+  }
 }
 
 void Reactor::read_again(Watch& watch) {

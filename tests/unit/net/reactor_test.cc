@@ -177,6 +177,97 @@ TEST_F(ReactorTest, MailHasABudgetAndStaysInOrder) {
   for (int i = 0; i <= kMails; ++i) ASSERT_EQ(seen[static_cast<std::size_t>(i)], i);
 }
 
+TEST_F(ReactorTest, WhatDoesNotFitIntoASliceComesFirstInTheNextTurn) {
+  std::string log;
+  auto slow = [&](char name) {
+    return std::make_unique<Probe>([&log, name, this](Readiness) {
+      log += name;
+      clock.advance(6ms);
+    });
+  };
+  auto a = slow('a');
+  auto b = slow('b');
+  auto c = slow('c');
+  for (const auto& probe : {&a, &b, &c}) poller.fire((*probe)->watch);
+  reactor.turn();
+  EXPECT_EQ(log, "ab");
+  poller.fire(a->watch);
+  poller.fire(c->watch);  // once more: called once
+  reactor.turn();
+  EXPECT_LE(poller.last_deadline, reactor.now());
+  EXPECT_EQ(log, "abca");
+  EXPECT_EQ(reactor.late_turns(), 0u);
+}
+
+TEST_F(ReactorTest, PatientWatchesComeLastButAreNotStarved) {
+  std::string log;
+  auto slow = [&](char name, Duration takes) {
+    return std::make_unique<Probe>([&log, name, takes, this](Readiness) {
+      log += name;
+      clock.advance(takes);
+    });
+  };
+  auto stranger = slow('s', 2ms);
+  auto greedy = slow('g', 2ms);
+  auto member = slow('m', 20ms);
+  stranger->watch.is_patient = true;
+  reactor.read_again(greedy->watch);
+  poller.fire(stranger->watch);
+  poller.fire(member->watch);
+  reactor.turn();
+  EXPECT_EQ(log, "mgs");
+  log.clear();
+  for (int i = 0; i < 3; ++i) {
+    reactor.read_again(greedy->watch);
+    poller.fire(stranger->watch);
+    poller.fire(member->watch);
+    reactor.turn();
+  }
+  EXPECT_EQ(log, "mgsmgsmgs");
+}
+
+TEST_F(ReactorTest, AHandlerLearnsThatItsSliceIsOver) {
+  bool before = true;
+  bool after = false;
+  Probe probe([&](Readiness) {
+    before = reactor.is_slice_over();
+    clock.advance(2ms);
+    after = reactor.is_slice_over();
+  });
+  poller.fire(probe.watch);
+  reactor.turn();
+  EXPECT_FALSE(before);
+  EXPECT_TRUE(after);
+}
+
+TEST_F(ReactorTest, MailAndFlushesHaveSlices) {
+  int mails = 0;
+  for (int i = 0; i < 100; ++i) {
+    reactor.call([&] {
+      ++mails;
+      clock.advance(1ms);
+    });
+  }
+  reactor.turn();
+  EXPECT_LT(mails, 100);
+  while (mails < 100) reactor.turn();
+
+  int flushes = 0;
+  std::vector<std::unique_ptr<Output>> outputs;
+  for (int i = 0; i < 100; ++i) {
+    outputs.push_back(std::make_unique<Output>([&] {
+      ++flushes;
+      clock.advance(1ms);
+    }));
+    reactor.mark_dirty(*outputs.back());
+  }
+  reactor.turn();
+  EXPECT_LT(flushes, 100);
+  while (flushes < 100) reactor.turn();
+  reactor.turn();
+  EXPECT_EQ(flushes, 100);
+}
+
 TEST_F(ReactorTest, MailPostedByMailRunsInTheNextTurn) {
   int runs = 0;
   reactor.call([&] {

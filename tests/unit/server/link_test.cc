@@ -61,6 +61,35 @@ TEST(Link, PausedWhenItMovesGoesOnAtItsOwner) {
   }
 }
 
+TEST(Link, ABurstIsHandledInSlicesAndInOrder) {
+  for (const std::uint64_t seed : {3U, 4U}) {  // with slices of nothing, and as they are
+    World world({.seed = seed, .workers = 2});
+    world.add_account("a@localhost");
+    world.add_account("b@localhost");
+    RawClient to(world);
+    to.write(login("b") + "<presence/>");
+    world.run_for(kSecond);
+    RawClient from(world);
+    constexpr int kMessages = 300;
+    std::string burst = login("a");
+    for (int i = 0; i < kMessages; ++i) {
+      burst += "<message to='b@localhost/r' id='" + std::to_string(i) + "'/>";
+    }
+    from.write(burst + "</stream:stream>");
+    world.run_for(5 * kSecond);
+    std::size_t at = 0;
+    for (int i = 0; i < kMessages; ++i) {
+      at = to.seen().find("id='" + std::to_string(i) + "'", at);
+      ASSERT_NE(at, std::string::npos) << i;
+    }
+    EXPECT_TRUE(from.saw("</stream:stream>"));
+    to.channel().cut();
+    from.channel().cut();
+    world.run_for(5 * kSecond);
+    expect_empty(world);
+  }
+}
+
 TEST(Link, MayEndAtAnyMoment) {
   World world({.seed = 5, .workers = 2});
   for (int i = 0; i < 4; ++i) world.add_account("u" + std::to_string(i) + "@localhost");

@@ -60,7 +60,11 @@ struct Watch {
   using OnReady = void (*)(void* self, Readiness readiness);
   OnReady on_ready = nullptr;
   void* self = nullptr;
-  bool is_queued = false;  // the reactor's: read_again() was called
+  // Can it wait while others have something to do? Set by the owner, at any time.
+  bool is_patient = false;
+  // The reactor's: it will be called, and with what beside what read_again() asks for.
+  bool is_queued = false;
+  Readiness pending = Readiness::none;
 };
 
 struct Fired {

@@ -2,8 +2,9 @@
 //   1. wait in the poller (not at all if there is work left),  2. handlers of ready channels,
 //   3. mail, up to a budget,  4. timers,  5. end-of-turn calls (publish outboxes),
 //   6. flush everything that was marked dirty, once.
-// Nothing writes to a socket outside step 6. The same loop drives server workers, clients and
-// xmppbench; in the simulator somebody else calls turn().
+// Steps 2, 3 and 6 have a slice of time each; what does not fit is done in the next turn, which
+// does not wait, before what is new. Nothing writes to a socket outside step 6. The same loop
+// drives server workers, clients and xmppbench; in the simulator somebody else calls turn().
 //
 // Thread-safety: post(), stop() and load figures any thread; everything else the loop's thread
 // only. Invariants: (1) now() does not change within a turn's step. (2) A Flushable is flushed at
@@ -26,6 +27,19 @@
 #include "xmpp/net/poller.h"
 
 namespace xmpp::net {
+
+// What a turn may last: the slices of its parts, and as much again for the last handler of each.
+inline constexpr Duration kTurnBudget = std::chrono::milliseconds(50);
+
+// How long the parts of a turn may go on before the rest waits for the next one, and one handler
+// that asks. What is patient has a slice of its own, so that others do not starve it.
+struct TurnSlices {
+  Duration prompt = std::chrono::milliseconds(10);
+  Duration patient = std::chrono::milliseconds(3);
+  Duration handler = std::chrono::milliseconds(1);
+  Duration mail = std::chrono::milliseconds(10);
+  Duration flush = std::chrono::milliseconds(15);
+};
 
 // Something with output to send at the end of the turn.
 class Flushable : public ListHook<> {
@@ -62,8 +76,15 @@ class Reactor {
   void watch_fd(int fd, Watch& watch);
   void unwatch(ByteChannel& channel, Watch& watch) noexcept;
   void unwatch_fd(int fd, Watch& watch) noexcept;
-  // Calls the watch again in the next turn as if readable: its handler stopped at its budget.
+  // Calls the watch again in the next turn as if readable: its handler stopped at its budget. It
+  // counts as patient then: who wants much waits for who wants little.
   void read_again(Watch& watch);
+
+  // For tests: with slices of nothing, everything that can wait does.
+  void set_slices(const TurnSlices& slices) noexcept { slices_ = slices; }
+  // Has the handler that runs used its slice? One that may take long asks, and goes on another
+  // time.
+  [[nodiscard]] bool is_slice_over() noexcept { return clock_.now() >= slice_end_; }
 
   // Scratch memory for one read: valid until the next handler runs. 64 KiB, one for the whole
   // reactor, so that idle connections hold no input buffer.
@@ -87,8 +108,7 @@ class Reactor {
   // When a turn is due though neither poller nor mailbox have news: at once (the past) if the last
   // one left work, else at the next timer; kNever if there is none. For who calls turn() itself.
   [[nodiscard]] Instant next_turn() const noexcept {
-    const bool work_left = backlog_ != nullptr || !again_.empty() || !dirty_.empty();
-    return work_left ? Instant{} : timers_.next_deadline();
+    return has_work() ? Instant{} : timers_.next_deadline();
   }
 
   // Called in step 5 of every turn, in order of registration; for outboxes. Not removable.
@@ -97,12 +117,26 @@ class Reactor {
   // Turns so far; mails run so far.
   [[nodiscard]] std::uint64_t turns() const noexcept { return turns_; }
   [[nodiscard]] std::uint64_t mails() const noexcept { return mails_; }
+  // The longest turn so far without its wait, and how many were longer than kTurnBudget; of the
+  // time in which the thread had a processor. Any thread.
+  [[nodiscard]] Duration longest_turn() const noexcept {
+    return Duration(longest_turn_us_.load(std::memory_order_relaxed));
+  }
+  [[nodiscard]] std::uint64_t late_turns() const noexcept {
+    return late_turns_.load(std::memory_order_relaxed);
+  }
 
  private:
   void poll(Instant latest);
-  void dispatch();
+  void sort_fired();
+  void dispatch(std::vector<Watch*>& ready, Duration slice);
   void run_mail();
   void flush_dirty();
+  void measure(Instant begun);
+  [[nodiscard]] bool has_work() const noexcept {
+    return backlog_ != nullptr || !prompt_.empty() || !patient_.empty() || !again_.empty() ||
+           !dirty_.empty();
+  }
   void forget(Watch& watch) noexcept;
 
   Poller& poller_;
@@ -110,15 +144,24 @@ class Reactor {
   Instant now_;
   TimerWheel timers_;
   Mailbox mailbox_;
-  Mail* backlog_ = nullptr;  // taken, beyond the budget of the last turn; oldest first
-  std::vector<Fired> fired_;
-  std::vector<Watch*> again_;
+  Mail* backlog_ = nullptr;   // taken, beyond the budget of the last turn; oldest first
+  std::vector<Fired> fired_;  // of this turn's wait
+  // To be called in this turn, or left over from the last one; null if unwatched meanwhile.
+  std::vector<Watch*> prompt_;
+  std::vector<Watch*> patient_;
+  std::vector<Watch*> again_;  // asked for by read_again()
+  TurnSlices slices_;
+  Instant slice_end_{};
   std::unique_ptr<char[]> read_buffer_;
   IntrusiveList<Flushable> dirty_;
   std::vector<std::function<void()>> end_of_turn_;
   std::atomic<bool> stopping_{false};
   std::uint64_t turns_ = 0;
   std::uint64_t mails_ = 0;
+  std::atomic<Duration::rep> longest_turn_us_{0};
+  std::atomic<std::uint64_t> late_turns_{0};
+  Duration cpu_mark_{};  // the thread's processor time, and when it was looked at
+  Instant cpu_marked_at_{};
 };
 
 }  // namespace xmpp::net
