@@ -7,6 +7,7 @@
 #include "core/ownership.h"
 #include "core/server.h"
 #include "core/sm_state.h"
+#include "core/strands.h"
 #include "core/worker.h"
 #include "xmpp/core/namespaces.h"
 #include "xmppd/hooks.h"
@@ -124,6 +125,14 @@ void Link::settle_next_turn() {
 
 void Link::read() {
   if (is_paused()) return;
+  if (std::exchange(is_input_held_, false) && !is_closing_) {
+    pump();
+    if (is_dead_ || is_paused()) return;
+    if (tls_ && tls_->state() == xmpp::TlsEngine::State::closed_by_peer && !is_closing_) {
+      die();
+      return;
+    }
+  }
   std::size_t spent = 0;
   auto buffer = worker_->reactor().read_buffer();
   for (;;) {
@@ -189,7 +198,9 @@ bool Link::feed_tls(std::string_view ciphertext) {
     begin_close();
     return true;
   }
-  if (tls_->state() == xmpp::TlsEngine::State::closed_by_peer && !is_closing_) {
+  // Not before what it said until then has been heard.
+  const bool is_gone = tls_->state() == xmpp::TlsEngine::State::closed_by_peer && !is_input_held_;
+  if (is_gone && !is_closing_) {
     die();
     return false;
   }
@@ -216,8 +227,23 @@ void Link::spend_rate(std::size_t bytes) {
 // read_again().
 void Link::pause(Instant until) {
   if (is_closing_) return;
-  paused_until_ = is_paused() ? std::max(paused_until_, until) : until;
+  paused_until_ = paused_until_ != xmpp::kNever ? std::max(paused_until_, until) : until;
   update_deadline();
+}
+
+bool Link::is_held() const noexcept {
+  return session_ && session_->is_held(worker_->reactor().now());
+}
+
+void Link::hold_input() {
+  stream_.hold();
+  is_input_held_ = true;
+  if (auto hold = session_->hold_.lock()) hold->is_awaited = true;
+  update_deadline();
+}
+
+void Link::go_on() {
+  if (is_input_held_ && !is_dead_) worker_->reactor().read_again(watch_);
 }
 
 void Link::receive(std::string_view bytes) {
@@ -233,6 +259,10 @@ void Link::pump() {
   if (is_pumping_) return;
   is_pumping_ = true;
   for (;;) {
+    if (is_held()) {
+      hold_input();
+      break;
+    }
     auto event = stream_.next();
     if (std::holds_alternative<xmpp::NeedBytes>(event)) break;
     if (!handle(event)) {
@@ -443,7 +473,8 @@ void Link::die() {
 void Link::update_deadline() {
   if (!is_watched_) return;  // on its way to another worker
   auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_, idle_until(),
-                            ack_deadline(), is_closing_ ? xmpp::kNever : settle_try_at_});
+                            ack_deadline(), is_closing_ ? xmpp::kNever : settle_try_at_,
+                            is_input_held_ && session_ ? session_->held_until_ : xmpp::kNever});
   if (deadline == xmpp::kNever) {
     timer_.cancel();
   } else {
@@ -485,6 +516,7 @@ void Link::on_deadline() {
       worker_->reactor().read_again(watch_);
     }
   }
+  if (!is_held() && std::exchange(is_input_held_, false)) worker_->reactor().read_again(watch_);
   stream_.tick(now);
   pump();
   if (!is_dead_) update_deadline();

@@ -55,6 +55,8 @@ class Link final : private xmpp::net::Flushable {
   void write(const xmpp::Stanza& stanza);
   // Answers what the client asked to be acknowledged, as far as that is due.
   void acknowledge_more();
+  // What the session held back may go on.
+  void go_on();
   // Ends the stream with an error, flushes, closes.
   void fail(xmpp::StreamError error);
   // Ends at once, without a word to the peer.
@@ -131,7 +133,12 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Task<void> check_password(std::string username, xmpp::Secret password);
   void spend_rate(std::size_t bytes);
   void pause(xmpp::Instant until);
-  [[nodiscard]] bool is_paused() const noexcept { return paused_until_ != xmpp::kNever; }
+  [[nodiscard]] bool is_paused() const noexcept {
+    return paused_until_ != xmpp::kNever || is_held();
+  }
+  // Does the session deal with something that what follows must not overtake?
+  [[nodiscard]] bool is_held() const noexcept;
+  void hold_input();
 
   // Does what had to wait for a stack without hooks: ends the session of a closing link, the link
   // if it is doomed. False: dead.
@@ -193,6 +200,7 @@ class Link final : private xmpp::net::Flushable {
   bool is_write_blocked_ = false;
   bool is_write_shut_ = false;
   bool is_pumping_ = false;
+  bool is_input_held_ = false;     // the stream keeps what came behind that
   std::shared_ptr<Link*> handle_;  // made for answers that may come after the link has gone
   std::size_t unanswered_ = 0;     // requests before authentication
   xmpp::TaskOwner tasks_;          // last member: tasks go before what they use

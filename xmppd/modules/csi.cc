@@ -114,12 +114,6 @@ class Csi final : public Module {
       return Verdict::pass;
     });
     scope.on<ToSession>(Stage::deliver, [this](ToSession& hook) { return on_delivery(hook); });
-    // XEP-0352 5.2: a resumed stream is active.
-    scope.on<Resumed>(Stage::deliver, [this](Resumed& hook) {
-      hook.session[state_].is_inactive = false;
-      flush(hook.session);
-      return Verdict::pass;
-    });
   }
 
  private:
