@@ -119,6 +119,7 @@ Client::Client(Poco::Net::StreamSocket socket, std::string path)
 Client::Client(Client&& other) noexcept
     : socket_(other.socket_),
       path_(std::move(other.path_)),
+      pending_(std::move(other.pending_)),
       process_(std::exchange(other.process_, -1)),
       next_id_(other.next_id_) {}
 
@@ -132,6 +133,7 @@ xmpp::Result<Var, Failure> Client::request(const std::string& command,
   request.set("id", next_id_++);
   request.set("command", command);
   if (!args.isNull()) request.set("args", args);
+  request.set("stream", true);
   std::ostringstream out;
   request.stringify(out);
   const std::string sent = out.str() + '\n';
@@ -146,10 +148,16 @@ xmpp::Result<Var, Failure> Client::request(const std::string& command,
     // The server may have said why before it closed: read on.
   }
   try {
-    if (!read_line(line)) {
-      return xmpp::Err(Failure(unreachable(path_, "the server closed the connection")));
-    }
-    const auto answer = parse(line).extract<Poco::JSON::Object::Ptr>();
+    Poco::JSON::Object::Ptr answer;
+    Poco::JSON::Array::Ptr items = new Poco::JSON::Array;
+    do {
+      if (!read_line(line)) {
+        return xmpp::Err(Failure(unreachable(path_, "the server closed the connection")));
+      }
+      answer = parse(line).extract<Poco::JSON::Object::Ptr>();
+      if (answer->has("item")) items->add(answer->get("item"));
+    } while (answer->has("item"));
+    if (items->size() != 0 && !answer->has("error")) return Var(items);
     if (!answer->has("error")) {
       if (!answer->has("result")) throw Poco::DataFormatException("neither result nor error");
       return answer->get("result");
@@ -167,11 +175,16 @@ xmpp::Result<Var, Failure> Client::request(const std::string& command,
 
 bool Client::read_line(std::string& line) {
   std::array<char, 65536> buffer{};
-  while (line.empty() || line.back() != '\n') {
+  auto end = pending_.find('\n');
+  while (end == std::string::npos) {
     const int got = socket_.receiveBytes(buffer.data(), static_cast<int>(buffer.size()));
     if (got <= 0) return false;
-    line.append(buffer.data(), static_cast<std::size_t>(got));
+    const auto before = pending_.size();
+    pending_.append(buffer.data(), static_cast<std::size_t>(got));
+    end = pending_.find('\n', before);
   }
+  line = pending_.substr(0, end + 1);
+  pending_.erase(0, end + 1);
   return true;
 }
 

@@ -1,7 +1,7 @@
 // Client: one connection to the server's control socket, and the catalogue of commands as read from
 // it.
 //
-// The protocol is docs/control.md's: JSON lines, one answer per request.
+// The protocol is docs/control.md's: JSON lines, one answer per request, items of lists before it.
 //
 // Thread-safety: one thread. Blocking.
 #pragma once
@@ -67,7 +67,8 @@ class Client {
 
   Poco::Net::StreamSocket socket_;
   std::string path_;
-  int process_ = -1;  // pidfd of the server; -1 if it could not be had
+  std::string pending_;  // what came behind the last line
+  int process_ = -1;     // pidfd of the server; -1 if it could not be had
   int next_id_ = 1;
 };
 

@@ -283,6 +283,23 @@ class Contract(unittest.TestCase):
             self.assertEqual(json.loads(lines.readline())["error"]["code"], "too-large")
         self.ctl("status")
 
+    def test_long_lists_come_in_items(self):
+        for name in ("a", "b", "c"):
+            self.ctl("user", "add", f"{name}@localhost", "--password", "x")
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.connect(self.server.socket)
+            request = {"command": "user.list", "args": {"host": "localhost"}}
+            for id_, stream in ((1, True), (2, False)):
+                raw.sendall(json.dumps({**request, "id": id_, "stream": stream}).encode() + b"\n")
+            raw.sendall(b'{"id":3,"command":"status","stream":1}\n')
+            lines = raw.makefile("r", encoding="utf-8")
+            answers = [json.loads(lines.readline()) for _ in range(6)]
+        self.assertEqual([answer["id"] for answer in answers], [1, 1, 1, 1, 2, 3])
+        self.assertEqual([answer["item"]["jid"][0] for answer in answers[:3]], ["a", "b", "c"])
+        self.assertEqual(answers[3]["result"], [])
+        self.assertEqual(answers[4]["result"], [answer["item"] for answer in answers[:3]])
+        self.assertEqual(answers[5]["error"]["code"], "bad-request")
+
     def test_too_many_connections(self):
         held = []
         for _ in range(64):

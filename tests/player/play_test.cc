@@ -61,7 +61,11 @@ bool parse(int count, char** texts, Arguments& arguments) {
 }
 
 std::unique_ptr<play::Stage> make_stage(const Arguments& arguments, const play::Script& script) {
-  const play::StageOptions options{.config = script.config, .seed = arguments.seed};
+  const bool restarts =
+      std::any_of(script.steps.begin(), script.steps.end(),
+                  [](const play::Step& step) { return step.verb == play::Verb::server_restarts; });
+  const play::StageOptions options{
+      .config = script.config, .seed = arguments.seed, .restarts = restarts};
   if (arguments.over == "sim") return play::make_sim_stage(options);
   return play::make_tcp_stage(options, arguments.over == "tcp"        ? play::Security::none
                                        : arguments.over == "starttls" ? play::Security::starttls

@@ -62,6 +62,10 @@ void Player::perform(const Step& step) {
     wait_for(step.time);
     return;
   }
+  if (step.verb == Verb::server_restarts) {
+    stage_.restart_server();
+    return;
+  }
   Performer& performer = *performers_.at(step.actor);
   switch (step.verb) {
     case Verb::connects:
@@ -107,6 +111,7 @@ void Player::perform(const Step& step) {
       performer.drop();
       break;
     case Verb::time_passes:
+    case Verb::server_restarts:
       break;
   }
 }

@@ -131,6 +131,10 @@ Step parse_step(const Script& script, const Paragraph& paragraph) {
     step.time = parse_time(script, step.line, head.substr(std::string_view("time passes").size()));
     return step;
   }
+  if (head == "server restarts") {
+    step.verb = Verb::server_restarts;
+    return step;
+  }
   const auto space = std::min(head.find(' '), head.size());
   step.actor = std::string(head.substr(0, space));
   if (std::none_of(script.actors.begin(), script.actors.end(),

@@ -44,6 +44,7 @@ enum class Verb : std::uint8_t {
   disconnects,             // in order
   is_cut_off,              // without a word
   time_passes,             // nobody's; `time`
+  server_restarts,         // nobody's: it stops without a word, and another takes its place
 };
 
 struct Step {

@@ -31,6 +31,8 @@ class Stage {
   [[nodiscard]] virtual xmpp::Rng& rng() = 0;
   [[nodiscard]] virtual std::unique_ptr<xmpp::net::ByteChannel> connect() = 0;
   [[nodiscard]] virtual xmpp::Instant now() = 0;
+  // Stops the server, whose clients are cut off, and starts another on the same data.
+  virtual void restart_server() = 0;
   // Lets something happen, or time pass, at most until `latest`.
   virtual void turn(xmpp::Instant latest) = 0;
   // How the clients of this stage secure their streams.
@@ -45,6 +47,7 @@ class Stage {
 struct StageOptions {
   std::string config;  // TOML of the play
   std::uint64_t seed = 1;
+  bool restarts = false;  // shall data outlive the server?
 };
 [[nodiscard]] std::unique_ptr<Stage> make_sim_stage(const StageOptions& options);
 enum class Security : std::uint8_t { none, starttls, direct };

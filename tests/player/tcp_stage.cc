@@ -62,17 +62,10 @@ class TcpStage final : public Stage {
   TcpStage(const StageOptions& options, Security security)
       : security_(security),
         environment_(xmppd::make_system_environment()),
+        config_(storage_text(database_.get()) + config_text(options, security)),
         poller_(xmpp::net::make_epoll_poller()),
         reactor_(*poller_, clock_) {
-    auto config =
-        xmppd::parse_config(storage_text(database_.get()) + config_text(options, security),
-                            directory_.path / "play.toml", {.data_dir = directory_.path});
-    if (!config) throw std::runtime_error(to_string(config.error().front()));
-    server_ = std::make_unique<xmppd::Server>(std::move(*config), *environment_, directory_.path);
-    server_->start();
-    const std::string summary = server_->ready_summary();
-    const auto from = summary.find('=') + 1;
-    address_ = summary.substr(from, summary.find(' ') - from);
+    start_server();
     if (security_ != Security::none) {
       auto context = xmpp::TlsContext::make_client({.insecure = true, .alpn = {"xmpp-client"}});
       if (!context) throw std::runtime_error(context.error().text);
@@ -104,6 +97,10 @@ class TcpStage final : public Stage {
     return std::move(*channel);
   }
   xmpp::Instant now() override { return clock_.now(); }
+  void restart_server() override {
+    server_.reset();
+    start_server();
+  }
   void turn(xmpp::Instant latest) override { reactor_.turn(std::min(latest, now() + kSlice)); }
   xmpp::StreamPolicy::Tls tls_policy() const override {
     return security_ == Security::none ? xmpp::StreamPolicy::Tls::none
@@ -116,10 +113,22 @@ class TcpStage final : public Stage {
   bool has_plain_wire() const override { return security_ == Security::none; }
 
  private:
+  void start_server() {
+    auto config =
+        xmppd::parse_config(config_, directory_.path / "play.toml", {.data_dir = directory_.path});
+    if (!config) throw std::runtime_error(to_string(config.error().front()));
+    server_ = std::make_unique<xmppd::Server>(std::move(*config), *environment_, directory_.path);
+    server_->start();
+    const std::string summary = server_->ready_summary();
+    const auto from = summary.find('=') + 1;
+    address_ = summary.substr(from, summary.find(' ') - from);
+  }
+
   const Security security_;
   std::unique_ptr<xmppd::test::PostgresSchema> database_ = make_database();
   TemporaryDirectory directory_;
   std::unique_ptr<xmppd::Environment> environment_;
+  const std::string config_;
   xmpp::SystemClock clock_;
   xmpp::OsRng rng_;
   std::unique_ptr<xmpp::net::Poller> poller_;

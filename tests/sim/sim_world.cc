@@ -55,6 +55,10 @@ xmppd::Config make_config(const WorldOptions& options) {
   }
   parsed->server.workers = options.workers;
   parsed->storage.path = ":memory:";
+  if (!options.directory.empty()) {
+    parsed->server.data_dir = options.directory;
+    parsed->storage.path = options.directory / "sim.db";
+  }
   for (auto& [name, profile] : parsed->profiles) {
     auto& iterations = profile.auth.scram_iterations;
     if (iterations == xmppd::ProfileConfig().auth.scram_iterations) {
@@ -81,21 +85,39 @@ struct SimWorld::ClientLoop {
 };
 
 SimWorld::SimWorld(const WorldOptions& options)
-    : rng_(options.seed),
+    : options_(options),
+      rng_(options.seed),
       net_(clock_, options.seed ^ 0x6e657477'6f726bULL),
       environment_(clock_, options.seed * 1'000) {
   xmpp::seed_process_hash(options.seed);
-  server_ = std::make_unique<xmppd::Server>(make_config(options), environment_,
-                                            std::filesystem::path("/nonexistent"));
-  server_->start();
+  start_server();
   entrance_ = std::make_shared<xmppd::Entrance>(xmppd::Entrance{
       .service = xmppd::Service::c2s, .tls = xmppd::TlsMode::none, .is_loopback = true});
+}
+
+void SimWorld::start_server() {
+  server_ = std::make_unique<xmppd::Server>(make_config(options_), environment_,
+                                            std::filesystem::path("/nonexistent"));
+  server_->start();
   for (std::size_t i = 0; i < server_->worker_count(); ++i) {
     auto& reactor = server_->worker(i).reactor();
     // With every third seed whatever may wait for another turn does.
     if (options.seed % 3 == 0) reactor.set_slices({{}, {}, {}, {}, {}});
     nodes_.push_back({&reactor, environment_.pollers()[i]});
   }
+}
+
+void SimWorld::restart_server() {
+  const auto is_of_server = [this](const Node& node) {
+    for (std::size_t i = 0; i < server_->worker_count(); ++i) {
+      if (node.reactor == &server_->worker(i).reactor()) return true;
+    }
+    return false;
+  };
+  std::erase_if(nodes_, is_of_server);
+  server_.reset();
+  environment_.forget_pollers();
+  start_server();
 }
 
 SimWorld::~SimWorld() = default;

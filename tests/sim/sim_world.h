@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -32,6 +33,8 @@ struct WorldOptions {
   unsigned workers = 2;
   // TOML, read behind the world's own: hosts, modules' options, limits.
   std::string config = "[host.\"localhost\"]\n";
+  // Where data is that outlives a server; empty: none does.
+  std::filesystem::path directory;
 };
 
 // The configuration of a world; throws std::runtime_error with the configuration's own errors.
@@ -46,6 +49,8 @@ class SimEnvironment final : public xmppd::Environment {
   [[nodiscard]] bool has_threads() const override { return false; }
   // In the order of the workers.
   [[nodiscard]] const std::vector<SimPoller*>& pollers() const noexcept { return pollers_; }
+  // Those that were made belong to a server that is gone.
+  void forget_pollers() noexcept { pollers_.clear(); }
 
  private:
   xmpp::ManualClock& clock_;
@@ -67,6 +72,9 @@ class SimWorld {
   [[nodiscard]] xmpp::Rng& rng() noexcept { return rng_; }
 
   void add_account(const std::string& jid, std::string_view password = kPassword);
+  // The server's end, as sudden as that of a process to its clients, and another one on the same
+  // data. REQUIRES: WorldOptions::directory.
+  void restart_server();
   // A loop for one or more clients, which the scheduler runs like a worker. Lives as long as the
   // world.
   [[nodiscard]] xmpp::net::Reactor& make_reactor();
@@ -93,9 +101,11 @@ class SimWorld {
     Instant frozen_until{};
   };
   struct ClientLoop;
+  void start_server();
   [[nodiscard]] static bool can_run(const Node& node, Instant now);
   [[nodiscard]] Instant next_event() const;
 
+  const WorldOptions options_;
   xmpp::ManualClock clock_;
   xmpp::SeededRng rng_;
   SimNet net_;

@@ -3,6 +3,7 @@
 #include "core/activation.h"
 #include "core/backstop.h"
 #include "core/profile_runtime.h"
+#include "core/strands.h"
 #include "core/worker.h"
 #include "xmppd/session.h"
 
@@ -34,6 +35,10 @@ xmpp::Task<void> Account::run(xmpp::Task<void> task) {
 
 Ticket Account::hold(const xmpp::Stanza& stanza) {
   return host_.worker_.tickets().hold(stanza);
+}
+
+OrderHold Account::hold_order(const xmpp::Stanza& stanza) {
+  return host_.worker_.strands().hold(*this, stanza.from());
 }
 
 void Account::send(xmpp::Stanza stanza) {

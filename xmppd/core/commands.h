@@ -37,9 +37,21 @@ struct CommandContext {
   bool is_reconfiguring = false;  // a command changes what is served: one at a time
 };
 
+// Where a command with a long list sends its items one by one; a result without them follows.
+class ItemSink {
+ public:
+  virtual ~ItemSink() = default;
+  virtual void send(const CommandValue& item) = 0;
+  // When there is room for more; false: nobody listens any longer.
+  [[nodiscard]] virtual xmpp::Completion<bool> room() = 0;
+};
+
 struct Command {
   CommandInfo info;
   xmpp::Task<CommandResult> (*run)(CommandContext& context, CommandArguments arguments);
+  // The same for a client that takes items; nullptr: the list is never long.
+  xmpp::Task<CommandResult> (*stream)(CommandContext& context, CommandArguments arguments,
+                                      ItemSink& sink) = nullptr;
 };
 
 [[nodiscard]] std::span<const Command> user_commands() noexcept;

@@ -152,7 +152,19 @@ ResultTask delete_user(CommandContext& context, CommandArguments arguments) {
   co_return done(jid, "deleted");
 }
 
-ResultTask list_users(CommandContext& context, CommandArguments arguments) {
+// Keeps the items.
+class ItemList final : public ItemSink {
+ public:
+  void send(const CommandValue& item) override { items.push_back(item); }
+  xmpp::Completion<bool> room() override {
+    xmpp::Completion<bool> at_once;
+    at_once.ticket().complete(true);
+    return at_once;
+  }
+  List items;
+};
+
+ResultTask stream_users(CommandContext& context, CommandArguments arguments, ItemSink& sink) {
   const std::string host(arguments.get<xmpp::Jid>("host").str());
   if (find_host(context.server, host) == nullptr) {
     co_return xmpp::Err(unknown_host(context.server, host));
@@ -160,22 +172,32 @@ ResultTask list_users(CommandContext& context, CommandArguments arguments) {
   auto page = [](Tx& tx, const std::string& of, const std::string& after) {
     return tx.accounts().list(of, after, kListPage);
   };
-  List rows;
   std::string after;
   bool is_more = true;
   while (is_more) {
+    auto room = sink.room();
+    const bool is_heard = co_await room;
+    if (!is_heard) co_return CommandValue();
     auto reading = context.server.storage().read(context.reactor, host, page, host, after);
     auto found = co_await reading;
     if (!found) co_return xmpp::Err(storage_failed(found.error()));
     for (const auto& account : *found) {
-      rows.push_back(Object{{"jid", account.jid.str()},
-                            {"enabled", account.is_enabled},
-                            {"created", xmpp::format_timestamp(account.created_at)}});
+      sink.send(Object{{"jid", account.jid.str()},
+                       {"enabled", account.is_enabled},
+                       {"created", xmpp::format_timestamp(account.created_at)}});
     }
     is_more = found->size() == kListPage;
     if (is_more) after = found->back().jid.local();
   }
-  co_return CommandValue(std::move(rows));
+  co_return CommandValue(List{});
+}
+
+ResultTask list_users(CommandContext& context, CommandArguments arguments) {
+  ItemList list;
+  auto streaming = stream_users(context, std::move(arguments), list);
+  auto result = co_await std::move(streaming);
+  if (!result) co_return xmpp::Err(result.error());
+  co_return CommandValue(std::move(list.items));
 }
 
 constexpr ArgumentInfo kJid{
@@ -210,7 +232,8 @@ constexpr std::array kCommands = {
              .name = "list",
              .help = "List the accounts of a domain",
              .arguments = kListArguments},
-            &list_users},
+            &list_users,
+            &stream_users},
 };
 
 }  // namespace

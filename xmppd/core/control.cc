@@ -108,6 +108,12 @@ class Connection final : private net::Flushable {
   void answer(const std::string& line);
   // Says why the peer is not served, and closes.
   void refuse(const CommandError& error);
+  // Output of a command that goes on.
+  void add_output(const std::string& line);
+  // When little output waits; false: the peer has gone.
+  [[nodiscard]] xmpp::Completion<bool> room();
+  // The server stops: who waits for room goes without.
+  void give_up_waiting();
 
  private:
   static void on_ready(void* self, net::Readiness readiness);
@@ -125,9 +131,11 @@ class Connection final : private net::Flushable {
   net::Watch watch_;
   control::LineBuffer input_;
   std::string output_;
+  xmpp::Completion<bool>::Ticket waiting_for_room_;
   bool is_busy_ = false;    // a command runs
   bool is_ending_ = false;  // no more input: close when everything is answered and written
   bool is_buried_ = false;
+  bool is_room_awaited_ = false;
 };
 
 }  // namespace
@@ -156,8 +164,22 @@ class ControlLoop {
   void admit(int fd);
   void answer(std::uint64_t id, const std::string& line);
   xmpp::Task<void> execute(std::uint64_t id, control::RequestId request, const Command* command,
-                           CommandArguments arguments);
+                           CommandArguments arguments, bool wants_items);
   void stop_if_idle();
+
+  // The items of one request.
+  class Items final : public ItemSink {
+   public:
+    Items(ControlLoop& loop, std::uint64_t connection, control::RequestId request)
+        : loop_(loop), connection_(connection), request_(std::move(request)) {}
+    void send(const CommandValue& item) override;
+    xmpp::Completion<bool> room() override;
+
+   private:
+    ControlLoop& loop_;
+    const std::uint64_t connection_;
+    const control::RequestId request_;
+  };
 
   std::unique_ptr<net::Poller> poller_;
   net::Reactor reactor_;
@@ -183,6 +205,8 @@ Connection::Connection(ControlLoop& loop, std::uint64_t id,
 }
 
 Connection::~Connection() {
+  // Not from within: the command looks for this connection when it goes on.
+  give_up_waiting();
   loop_.reactor().unwatch(*channel_, watch_);
 }
 
@@ -231,6 +255,27 @@ void Connection::answer(const std::string& line) {
   loop_.reactor().mark_dirty(*this);  // flush() goes on with the input
 }
 
+void Connection::add_output(const std::string& line) {
+  output_ += line;
+  loop_.reactor().mark_dirty(*this);
+}
+
+xmpp::Completion<bool> Connection::room() {
+  xmpp::Completion<bool> completion;
+  if (output_.size() < kOutputHigh) {
+    completion.ticket().complete(true);
+  } else {
+    waiting_for_room_ = completion.ticket();
+    is_room_awaited_ = true;
+  }
+  return completion;
+}
+
+void Connection::give_up_waiting() {
+  if (!std::exchange(is_room_awaited_, false)) return;
+  loop_.reactor().call([ticket = waiting_for_room_] { ticket.complete(false); });
+}
+
 void Connection::refuse(const CommandError& error) {
   output_ += control::format_error({}, error);
   is_ending_ = true;
@@ -248,6 +293,11 @@ void Connection::flush() {
       break;
     }
     output_.erase(0, sent.bytes);
+  }
+  if (is_room_awaited_) {
+    is_room_awaited_ = false;
+    loop_.reactor().call(
+        [ticket = waiting_for_room_, is_there = !is_ending_] { ticket.complete(is_there); });
   }
   if (!is_ending_) loop_.reactor().read_again(watch_);
   if (!is_ending_ || is_busy_ || is_buried_) return;
@@ -275,6 +325,7 @@ void ControlLoop::run(int listener) {
 void ControlLoop::stop() {
   reactor_.call([this] {
     is_stopping_ = true;
+    for (auto& [id, connection] : connections_) connection->give_up_waiting();
     if (!accept_again_.is_set()) reactor_.unwatch_fd(listener_, watch_);
     accept_again_.cancel();
   });
@@ -345,12 +396,16 @@ void ControlLoop::submit(std::uint64_t id, std::string_view line) {
     answer(id, control::format_error(request->id, {"unavailable", "the server is stopping"}));
     return;
   }
-  tasks_.spawn(execute(id, request->id, command, std::move(*arguments)));
+  tasks_.spawn(execute(id, request->id, command, std::move(*arguments), request->wants_items));
 }
 
 xmpp::Task<void> ControlLoop::execute(std::uint64_t id, control::RequestId request,
-                                      const Command* command, CommandArguments arguments) {
-  auto running = command->run(context_, std::move(arguments));
+                                      const Command* command, CommandArguments arguments,
+                                      bool wants_items) {
+  Items items(*this, id, request);
+  const bool is_streamed = wants_items && command->stream != nullptr;
+  auto running = is_streamed ? command->stream(context_, std::move(arguments), items)
+                             : command->run(context_, std::move(arguments));
   auto result = co_await std::move(running);
   const auto name = command->info.full_name();
   if (result) {
@@ -361,6 +416,20 @@ xmpp::Task<void> ControlLoop::execute(std::uint64_t id, control::RequestId reque
                     {kv("command", name), kv("code", result.error().code)});
     answer(id, control::format_error(request, result.error()));
   }
+}
+
+void ControlLoop::Items::send(const CommandValue& item) {
+  auto found = loop_.connections_.find(connection_);
+  if (found == loop_.connections_.end()) return;
+  found->second->add_output(control::format_item(request_, item));
+}
+
+xmpp::Completion<bool> ControlLoop::Items::room() {
+  auto found = loop_.connections_.find(connection_);
+  if (found != loop_.connections_.end() && !loop_.is_stopping_) return found->second->room();
+  xmpp::Completion<bool> nobody;
+  nobody.ticket().complete(false);
+  return nobody;
 }
 
 void ControlLoop::answer(std::uint64_t id, const std::string& line) {

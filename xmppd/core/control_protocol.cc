@@ -55,13 +55,16 @@ RequestId read_id(const Var& from) {
 Request read_request(const Poco::JSON::Object& object, RequestId& id) {
   id = read_id(object.get("id"));
   for (const auto& [key, value] : object) {
-    if (key != "id" && key != "command" && key != "args")
+    if (key != "id" && key != "command" && key != "args" && key != "stream")
       throw BadValue("unknown member in request");
   }
   Request request{.id = id};
   const Var command = object.get("command");
   if (command.isEmpty() || !command.isString()) throw BadValue("command is missing");
   request.command = to_text(command);
+  const Var stream = object.get("stream");
+  if (!stream.isEmpty() && !stream.isBoolean()) throw BadValue("stream is not true or false");
+  request.wants_items = stream.isBoolean() && stream.convert<bool>();
   const Var args = object.get("args");
   if (args.isEmpty()) return request;
   if (args.type() != typeid(Poco::JSON::Object::Ptr)) throw BadValue("args is not an object");
@@ -222,6 +225,15 @@ std::string format_result(const RequestId& id, const CommandValue& result) {
   append_json(line, id_value(id));
   line += ",\"result\":";
   append_json(line, result);
+  line += "}\n";
+  return line;
+}
+
+std::string format_item(const RequestId& id, const CommandValue& item) {
+  std::string line = "{\"id\":";
+  append_json(line, id_value(id));
+  line += ",\"item\":";
+  append_json(line, item);
   line += "}\n";
   return line;
 }

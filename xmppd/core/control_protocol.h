@@ -3,6 +3,7 @@
 //
 //   {"id":1,"command":"user.add","args":{"jid":"a@b","password":"..."}}
 //   {"id":1,"result":...}   or   {"id":1,"error":{"code":"not-found","text":"..."}}
+//   and before that any number of {"id":1,"item":...} if the request has "stream":true
 //
 // Thread-safety: functions any thread, LineBuffer one thread. Documentation: docs/control.md.
 #pragma once
@@ -31,6 +32,7 @@ struct Request {
   RequestId id;
   std::string command;
   CommandValue::Object args;
+  bool wants_items = false;  // "stream": true: a long list may come item by item
 };
 struct RequestError {
   RequestId id;  // as far as it could be read
@@ -46,6 +48,8 @@ struct RequestError {
 // Lines, with their line end.
 [[nodiscard]] std::string format_result(const RequestId& id, const CommandValue& result);
 [[nodiscard]] std::string format_error(const RequestId& id, const CommandError& error);
+// One of a list's items, before the result.
+[[nodiscard]] std::string format_item(const RequestId& id, const CommandValue& item);
 
 // One command as the catalogue shows it.
 [[nodiscard]] CommandValue describe(const CommandInfo& command);

@@ -7,6 +7,7 @@
 #include "core/ownership.h"
 #include "core/server.h"
 #include "core/sm_state.h"
+#include "core/strands.h"
 #include "core/worker.h"
 #include "xmpp/core/namespaces.h"
 #include "xmppd/hooks.h"
@@ -123,7 +124,7 @@ void Link::settle_next_turn() {
 }
 
 void Link::read() {
-  if (is_paused() || !go_on()) return;
+  if (is_paused() || !feed_held()) return;
   std::size_t spent = 0;
   auto buffer = worker_->reactor().read_buffer();
   for (;;) {
@@ -194,6 +195,7 @@ bool Link::feed_tls(std::string_view ciphertext) {
     begin_close();
     return true;
   }
+  // Not before what it said until then has been heard.
   const bool is_over = tls_->state() == xmpp::TlsEngine::State::closed_by_peer;
   if (is_over && !is_closing_ && !has_held_) {
     die();
@@ -222,8 +224,27 @@ void Link::spend_rate(std::size_t bytes) {
 // read_again().
 void Link::pause(Instant until) {
   if (is_closing_) return;
-  paused_until_ = is_paused() ? std::max(paused_until_, until) : until;
+  paused_until_ = paused_until_ != xmpp::kNever ? std::max(paused_until_, until) : until;
   update_deadline();
+}
+
+bool Link::is_held() const noexcept {
+  return session_ && session_->is_held(worker_->reactor().now());
+}
+
+void Link::hold_input() {
+  stream_.hold();
+  has_held_ = true;
+  if (!is_held()) {
+    worker_->reactor().read_again(watch_);
+    return;
+  }
+  if (auto hold = session_->hold_.lock()) hold->is_awaited = true;
+  update_deadline();
+}
+
+void Link::go_on() {
+  if (has_held_ && !is_dead_) worker_->reactor().read_again(watch_);
 }
 
 void Link::receive(std::string_view bytes) {
@@ -239,6 +260,10 @@ void Link::pump() {
   if (is_pumping_) return;
   is_pumping_ = true;
   for (;;) {
+    if (is_held()) {
+      hold_input();
+      break;
+    }
     auto event = stream_.next();
     if (std::holds_alternative<xmpp::NeedBytes>(event)) break;
     if (!handle(event)) {
@@ -246,7 +271,8 @@ void Link::pump() {
       return;
     }
     if (must_yield()) {
-      yield();
+      is_greedy_ = true;
+      hold_input();
       break;
     }
   }
@@ -261,13 +287,7 @@ bool Link::must_yield() {
   return congested_ != nullptr || (is_greedy_ && is_paused()) || worker_->is_slice_over();
 }
 
-void Link::yield() {
-  stream_.hold();
-  has_held_ = is_greedy_ = true;
-  worker_->reactor().read_again(watch_);
-}
-
-bool Link::go_on() {
+bool Link::feed_held() {
   if (!std::exchange(has_held_, false)) return true;
   pump();
   if (is_dead_ || !is_watched_) return false;
@@ -479,7 +499,8 @@ void Link::die() {
 void Link::update_deadline() {
   if (!is_watched_) return;  // on its way to another worker
   auto deadline = std::min({stream_.deadline(), linger_until_, paused_until_, idle_until(),
-                            ack_deadline(), is_closing_ ? xmpp::kNever : settle_try_at_});
+                            ack_deadline(), is_closing_ ? xmpp::kNever : settle_try_at_,
+                            has_held_ && is_held() ? session_->held_until_ : xmpp::kNever});
   if (deadline == xmpp::kNever) {
     timer_.cancel();
   } else {
@@ -521,6 +542,7 @@ void Link::on_deadline() {
       worker_->reactor().read_again(watch_);
     }
   }
+  if (has_held_ && !is_held()) worker_->reactor().read_again(watch_);
   stream_.tick(now);
   pump();
   if (!is_dead_) update_deadline();

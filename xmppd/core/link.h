@@ -55,6 +55,8 @@ class Link final : private xmpp::net::Flushable {
   void write(const xmpp::Stanza& stanza);
   // Answers what the client asked to be acknowledged, as far as that is due.
   void acknowledge_more();
+  // What the session held back may go on.
+  void go_on();
   // Ends the stream with an error, flushes, closes.
   void fail(xmpp::StreamError error);
   // Ends at once, without a word to the peer.
@@ -92,9 +94,10 @@ class Link final : private xmpp::net::Flushable {
   void pump();                           // handles events until the stream wants bytes
   // Has this handler had its share of the turn, or what it feeds enough to do?
   [[nodiscard]] bool must_yield();
-  // Keeps what is unread for the next turn; goes on with it. False: no more reading now.
-  void yield();
-  bool go_on();
+  // Keeps what is unread until the session has dealt with what must not be overtaken, or else for
+  // the next turn; goes on with it. False: no more reading now.
+  void hold_input();
+  bool feed_held();
   bool handle(xmpp::Event& event);  // false: stop pumping (paused, moved or dead)
   void on_header(const xmpp::HeaderReceived& header);
   void on_start_tls();
@@ -136,7 +139,11 @@ class Link final : private xmpp::net::Flushable {
   xmpp::Task<void> check_password(std::string username, xmpp::Secret password);
   void spend_rate(std::size_t bytes);
   void pause(xmpp::Instant until);
-  [[nodiscard]] bool is_paused() const noexcept { return paused_until_ != xmpp::kNever; }
+  [[nodiscard]] bool is_paused() const noexcept {
+    return paused_until_ != xmpp::kNever || is_held();
+  }
+  // Does the session deal with something that what follows must not overtake?
+  [[nodiscard]] bool is_held() const noexcept;
 
   // Does what had to wait for a stack without hooks: ends the session of a closing link, the link
   // if it is doomed. False: dead.

@@ -57,6 +57,12 @@ xmpp::Task<IqReply> begin_answer(IqTable::Entry& entry, IqCall& call) {
   }
 }
 
+// Did nobody stop the stanza? Who bounced it wants its sender told.
+bool goes_on(Router& router, Verdict verdict, const StanzaHook& hook) {
+  if (verdict == Verdict::bounce) router.bounce(hook.stanza, hook.error);
+  return verdict == Verdict::pass;
+}
+
 IqReply answer_now(IqTable::Entry& entry, IqCall& call) {
   try {
     return entry.handler.answer(call);
@@ -118,17 +124,7 @@ const Worker* Router::find_congested(const xmpp::Jid& to, bool is_greedy) const 
 
 void Router::send_from(Account& account, Session* session, Stanza stanza) {
   SentByAccount hook(stanza, account, session);
-  switch (account.host_.profile_.hooks().fire(hook)) {
-    case Verdict::pass:
-      route(std::move(stanza));
-      break;
-    case Verdict::bounce:
-      bounce(stanza, hook.error);
-      break;
-    case Verdict::handled:
-    case Verdict::drop:
-      break;
-  }
+  if (goes_on(*this, account.host_.profile_.hooks().fire(hook), hook)) route(std::move(stanza));
 }
 
 void Router::bounce(const Stanza& stanza, const xmpp::StanzaError& error) {
@@ -158,29 +154,25 @@ void Router::answer_for_nobody(const Stanza& stanza) {
 
 void Router::to_host(Stanza stanza, Host& host) {
   ToHost hook(stanza, host);
-  switch (host.profile_.hooks().fire(hook)) {
-    case Verdict::pass:
-      if (stanza.is_message()) {
-        // RFC 6120 10.5.2: handled or answered with an error; the kinds that need none as in
-        // RFC 6121 8.5.2.2.
-        if (stanza.type() != StanzaType::headline) {
-          bounce(stanza, StanzaCondition::service_unavailable);
-        }
-      } else if (stanza.is_iq() && stanza.is_request() &&
-                 !answer_iq(stanza, host, Target::host, nullptr)) {
-        bounce(stanza, StanzaCondition::service_unavailable);
-      }
-      break;
-    case Verdict::bounce:
-      bounce(stanza, hook.error);
-      break;
-    case Verdict::handled:
-    case Verdict::drop:
-      break;
+  if (!goes_on(*this, host.profile_.hooks().fire(hook), hook)) return;
+  if (stanza.is_message()) {
+    // RFC 6120 10.5.2: handled or answered with an error; the kinds that need none as in RFC 6121
+    // 8.5.2.2.
+    if (stanza.type() != StanzaType::headline) bounce(stanza, StanzaCondition::service_unavailable);
+    return;
+  }
+  if (stanza.is_iq() && stanza.is_request() && !answer_iq(stanza, host, Target::host, nullptr)) {
+    bounce(stanza, StanzaCondition::service_unavailable);
   }
 }
 
 void Router::deliver_here(Stanza stanza, Host& host) {
+  Account* account = worker_.accounts().find(stanza.to());
+  if (account != nullptr && account->strands_ && worker_.strands().take(*account, stanza)) return;
+  deliver_next(std::move(stanza), host);
+}
+
+void Router::deliver_next(Stanza stanza, Host& host) {
   Account* account = worker_.accounts().find(stanza.to());
   if (account == nullptr || !account->is_active()) {
     worker_.activator().hold(std::move(stanza), host);
@@ -197,23 +189,13 @@ void Router::deliver_again(Stanza stanza, Account& account) {
 
 void Router::to_account(Stanza stanza, Account& account, Stage from) {
   ToAccount hook(stanza, account);
-  switch (account.host_.profile_.hooks().fire_from(hook, from)) {
-    case Verdict::pass:
-      if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {
-        auto target =
-            stanza.from().bare_equals(account.jid()) ? Target::own_account : Target::account;
-        if (answer_iq(stanza, account.host_, target, &account)) return;
-      }
-      if (stanza.is_message() || (stanza.is_iq() && stanza.is_request())) {
-        bounce(stanza, StanzaCondition::service_unavailable);
-      }
-      break;
-    case Verdict::bounce:
-      bounce(stanza, hook.error);
-      break;
-    case Verdict::handled:
-    case Verdict::drop:
-      break;
+  if (!goes_on(*this, account.host_.profile_.hooks().fire_from(hook, from), hook)) return;
+  if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {
+    auto target = stanza.from().bare_equals(account.jid()) ? Target::own_account : Target::account;
+    if (answer_iq(stanza, account.host_, target, &account)) return;
+  }
+  if (stanza.is_message() || (stanza.is_iq() && stanza.is_request())) {
+    bounce(stanza, StanzaCondition::service_unavailable);
   }
 }
 

@@ -31,6 +31,9 @@ class Router {
   // The stanza is for an account that this worker owns.
   void deliver_here(xmpp::Stanza stanza, Host& host);
 
+  // The same for one whose turn it is, though others of its sender wait.
+  void deliver_next(xmpp::Stanza stanza, Host& host);
+
   // A stanza that has reached the account before, but not its client: from Stage::deliver on.
   void deliver_again(xmpp::Stanza stanza, Account& account);
 

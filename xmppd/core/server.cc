@@ -77,8 +77,11 @@ Server::Server(Config config, Environment& environment, std::filesystem::path mo
     workers_.back()->configure(config_);
   }
   for (auto& worker : workers_) modules_.attach_all(*worker, config_);
-  sm_counters_ = std::make_unique<SmCounters>(
-      environment_.has_threads() ? config_.server.data_dir / "sm-counters" : "");
+  // Without threads (a simulation) the directory need not exist.
+  std::error_code none;
+  const bool has_directory = std::filesystem::is_directory(config_.server.data_dir, none);
+  sm_counters_ =
+      std::make_unique<SmCounters>(has_directory ? config_.server.data_dir / "sm-counters" : "");
   SmStore::restore_all(*this);
 }
 

@@ -25,6 +25,7 @@ Worker::Worker(Server& server, std::size_t index, Environment& environment)
       outboxes_(server.worker_count()),
       router_(*this),
       activator_(*this),
+      strands_(*this),
       plain_buffer_(kBufferBytes) {
   reactor_.at_end_of_turn([this] { end_of_turn(); });
 }

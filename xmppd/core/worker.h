@@ -26,6 +26,7 @@
 #include "core/environment.h"
 #include "core/profile_runtime.h"
 #include "core/router.h"
+#include "core/strands.h"
 #include "core/ticket_office.h"
 #include "xmpp/base/hash.h"
 #include "xmpp/net/reactor.h"
@@ -67,6 +68,7 @@ class Worker {
   [[nodiscard]] xmpp::Rng& rng() noexcept { return *rng_; }
   [[nodiscard]] AccountTable& accounts() noexcept { return accounts_; }
   [[nodiscard]] Activator& activator() noexcept { return activator_; }
+  [[nodiscard]] Strands& strands() noexcept { return strands_; }
   [[nodiscard]] Router& router() noexcept { return router_; }
   [[nodiscard]] TicketOffice& tickets() noexcept { return tickets_; }
   // Mail for another worker, published at the end of this turn.
@@ -164,6 +166,7 @@ class Worker {
   std::vector<xmpp::net::Outbox> outboxes_;  // by destination
   Router router_;
   Activator activator_;
+  Strands strands_;
   std::vector<char> plain_buffer_;
   std::map<std::string, std::unique_ptr<ProfileRuntime>, std::less<>> profiles_;
   std::unordered_map<std::string, std::unique_ptr<Host>, xmpp::KeyedHash, std::equal_to<>> hosts_;

@@ -1,4 +1,4 @@
-// XEP-0191 1.3 partial: who got directed presence only does not see a blocker go
+// XEP-0191 1.3 complete
 // Blocking: an account's list of addresses that it wants nothing to do with.
 //
 // The list is in memory before any hook runs for the account. A change counts from the moment it is
@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "xmppd/directed_presence.h"
 #include "xmppd/module.h"
 #include "xmppd/roster.h"
 #include "xmppd/subscription.h"
@@ -93,6 +94,13 @@ struct Change {
   Blocklist others;  // what blocked before and after, whatever became of `jids`
 };
 
+// Does the change concern this address? Not if it was blocked before, or still is.
+bool concerns(const Change& change, const Jid& entity) {
+  Blocklist changed;
+  for (const Jid& jid : change.jids) changed.jids.emplace(jid.str());
+  return changed.blocks(entity) && !change.others.blocks(entity);
+}
+
 // Whom of a contact the change concerns; empty: nobody.
 Jids targets_of(const Change& change, const Jid& contact) {
   Jids targets;
@@ -112,6 +120,7 @@ class Blocking final : public Module {
   void attach(Scope& scope) override {
     scope_ = &scope;
     roster_ = &scope.use<RosterService>();
+    directed_ = &scope.use<DirectedPresence>();
     interest_ = scope.session_slot<Interest>();
     list_ =
         scope.account_state<Blocklist>([](Tx& tx, const Jid& account) -> StorageResult<Blocklist> {
@@ -189,8 +198,11 @@ class Blocking final : public Module {
     if (is_block && jids.empty()) {
       co_return IqReply::error({StanzaCondition::bad_request, "Whom?"});
     }
+    // Nor does what the client says next overtake the presence that goes with it.
+    OrderHold hold;
+    if (call.session != nullptr) hold = call.session->hold_order();
     xmpp::Completion<IqReply> answered;
-    begin(*call.account, is_block, std::move(jids), answered.ticket());
+    begin(*call.account, is_block, std::move(jids), answered.ticket(), std::move(hold));
     auto reply = co_await answered;
     co_return reply;
   }
@@ -198,7 +210,7 @@ class Blocking final : public Module {
   using Ticket = xmpp::Completion<IqReply>::Ticket;
 
   // The change counts from here on.
-  void begin(Account& account, bool is_block, Jids jids, const Ticket& ticket) {
+  void begin(Account& account, bool is_block, Jids jids, const Ticket& ticket, OrderHold hold) {
     Blocklist& list = account[list_];
     Change change{.is_block = is_block, .is_everybody = jids.empty(), .jids = {}, .others = {}};
     if (change.is_everybody) {
@@ -220,11 +232,12 @@ class Blocking final : public Module {
       }
     }
     if (!is_block) change.others.jids = list.jids;
-    account.spawn(*scope_, store(account, std::move(change), std::move(jids), ticket));
+    account.spawn(*scope_,
+                  store(account, std::move(change), std::move(jids), ticket, std::move(hold)));
   }
 
   // `jids`: what was asked for, and so what sessions are told.
-  Task<void> store(Account& account, Change change, Jids jids, Ticket ticket) {
+  Task<void> store(Account& account, Change change, Jids jids, Ticket ticket, OrderHold hold) {
     ++account[list_].changes;
     auto storing = scope_->storage().write(
         scope_->reactor(), account.jid(),
@@ -241,7 +254,7 @@ class Blocking final : public Module {
     } else {
       ticket.complete(IqReply::ok());
       push(account, change, jids);
-      tell(account, std::move(change));
+      tell(account, std::move(change), std::move(hold));
     }
     if (!account[list_].is_doubtful || account[list_].changes > 0) co_return;
     auto reading = scope_->storage().read(
@@ -278,16 +291,35 @@ class Blocking final : public Module {
   }
 
   // XEP-0191 3.3, 3.4: who sees the account's presence sees it go, or come back.
-  void tell(Account& account, Change change) {
-    roster_->read(account,
-                  [this, change = std::move(change)](Account& owner, const Roster* roster) {
-                    if (roster == nullptr) return;
-                    for (const auto& [jid, contact] : roster->contacts) {
-                      if (!contact.is_listed || !has_from(contact.subscription)) continue;
-                      for (const Jid& target : targets_of(change, jid))
-                        tell_one(owner, target, change.is_block);
-                    }
-                  });
+  void tell(Account& account, Change change, OrderHold hold) {
+    auto tell_all = [this, change = std::move(change), hold = std::move(hold)](
+                        Account& owner, const Roster* roster) {
+      if (roster != nullptr) tell_subscribers(owner, *roster, change);
+      if (change.is_block) tell_directed(owner, change);
+    };
+    roster_->read(account, std::move(tell_all));
+  }
+
+  void tell_subscribers(Account& account, const Roster& roster, const Change& change) {
+    for (const auto& [jid, contact] : roster.contacts) {
+      if (!contact.is_listed || !has_from(contact.subscription)) continue;
+      for (const Jid& target : targets_of(change, jid)) tell_one(account, target, change.is_block);
+    }
+  }
+
+  // RFC 6121 4.6.3: whom a session told its presence directly, and only so, sees it go as well. It
+  // does not come back by itself.
+  void tell_directed(Account& account, const Change& change) {
+    is_letting_through_ = true;
+    for (Session* session : account.sessions()) {
+      for (const Jid& target : directed_->list(*session)) {
+        if (is_exempt(account, target) || !concerns(change, target)) continue;
+        Stanza gone = Stanza::presence(StanzaType::unavailable, target);
+        gone.envelope().from = session->jid();
+        account.send(std::move(gone));
+      }
+    }
+    is_letting_through_ = false;
   }
 
   void tell_one(Account& account, const Jid& target, bool is_block) {
@@ -313,6 +345,7 @@ class Blocking final : public Module {
                                   1,     100'000, "Addresses that one account may block at most."};
   Scope* scope_ = nullptr;
   RosterService* roster_ = nullptr;
+  DirectedPresence* directed_ = nullptr;
   AccountState<Blocklist> list_;
   SessionSlot<Interest> interest_;
   bool is_letting_through_ = false;  // while this module itself sends to, or as, who is blocked
@@ -321,6 +354,6 @@ class Blocking final : public Module {
 XMPPD_MODULE(Blocking, {.name = "blocking",
                         .xep = "0191",
                         .summary = "Blocked addresses",
-                        .requires_modules = {"roster"}});
+                        .requires_modules = {"presence", "roster"}});
 
 }  // namespace xmppd::mod::blocking

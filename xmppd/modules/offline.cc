@@ -4,6 +4,7 @@
 //
 // A message is stored once and stays until it has been written to a connection: a crash in between
 // gives it twice, never loses it. While the stored messages go out, live ones wait behind them.
+#include <algorithm>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -115,9 +116,14 @@ class Offline final : public Module {
  private:
   // Before all other hooks, which see the message when its turn comes.
   Verdict hold(ToAccount& hook) {
-    if (!hook.stanza.is_message()) return Verdict::pass;
     State& state = hook.to[state_];
     if (!state.is_holding || state.held.size() >= kHeldMax) return Verdict::pass;
+    // RFC 6120 10.1: nor does its sender's presence, say, overtake one that waits.
+    const bool is_behind = std::any_of(state.held.begin(), state.held.end(),
+                                       [&from = hook.stanza.from()](const Held& one) {
+                                         return one.stanza.from().bare_equals(from);
+                                       });
+    if (!is_behind && !hook.stanza.is_message()) return Verdict::pass;
     Ticket ticket = hook.to.hold(hook.stanza);
     state.held.push_back({std::move(hook.stanza), std::move(ticket)});
     return Verdict::handled;

@@ -86,6 +86,7 @@ class Presence final : public Module, public DirectedPresence {
     const auto& targets = session[directed_].targets;
     return std::find(targets.begin(), targets.end(), entity) != targets.end();
   }
+  std::vector<Jid> list(Session& session) override { return session[directed_].targets; }
   std::vector<Jid> take(Session& session) override {
     return std::exchange(session[directed_].targets, {});
   }

@@ -139,7 +139,6 @@ class RosterModule final : public Module, public RosterService {
     }
   }
 
-  bool is_busy(Account& account) override { return account[state_].is_working; }
   bool is_interested(Session& session) override { return session[interest_].wants_pushes; }
 
  private:
@@ -326,6 +325,9 @@ class RosterModule final : public Module, public RosterService {
   Task<IqReply> answer(IqCall& call, xep::Roster query) {
     if (call.target != Target::own_account) co_return IqReply::error(StanzaCondition::forbidden);
     xmpp::Completion<IqReply> answered;
+    // With a removal goes presence, which what the client says next must not overtake.
+    OrderHold hold;
+    if (call.is_set() && call.session != nullptr) hold = call.session->hold_order();
     if (call.is_set()) {
       set(*call.account, std::move(query), answered.ticket());
     } else {

@@ -84,6 +84,7 @@ struct Plan {
   bool is_answered = false;
   bool had_from = false;
   bool has_from = false;
+  OrderHold hold;  // what the sender says next waits for the commit
 };
 
 void tell_presence(Account& account, const Jid& contact, bool is_visible) {
@@ -99,14 +100,6 @@ void tell_presence(Account& account, const Jid& contact, bool is_visible) {
 // The contact may see the account's presence from now on, or no longer (RFC 6121 3.1.5, 3.2.2).
 void tell_change(Account& account, const Plan& plan, const Jid& contact) {
   if (plan.had_from != plan.has_from) tell_presence(account, contact, plan.has_from);
-}
-
-void deliver_presence(Account& account, const Stanza& stanza) {
-  for (Session* session : account.sessions()) {
-    const bool is_addressed =
-        stanza.to().is_full() ? session->jid() == stanza.to() : session->is_available();
-    if (is_addressed) session->deliver(stanza);
-  }
 }
 
 void plan_outbound(Plan& plan, RosterContact& contact) {
@@ -209,7 +202,6 @@ class Subscription final : public Module {
     directed_ = &scope.use<DirectedPresence>();
     scope.stream_feature("<sub xmlns='urn:xmpp:features:pre-approval'/>", true);
     scope.on<FromSession>(Stage::deliver, [this](FromSession& hook) { return on_sent(hook); });
-    scope.on<ToAccount>(Stage::copy, [this](ToAccount& hook) { return on_presence(hook); });
     scope.on<ToAccount>(Stage::deliver, [this](ToAccount& hook) { return on_received(hook); });
     scope.on<Available>(Stage::deliver, [this](Available& hook) { return on_available(hook); });
     // Before the module presence tells those who got directed presence: here it is known whom the
@@ -229,6 +221,7 @@ class Subscription final : public Module {
     plan->stanza = stamped(hook.stanza, account.jid(), contact);
     plan->sender = hook.from.jid();
     plan->verb = *verb;
+    plan->hold = hook.from.hold_order();
     roster_->change(
         account, contact,
         [plan](RosterContact& known) {
@@ -258,17 +251,6 @@ class Subscription final : public Module {
     if (plan.has_from) tell_change(account, plan, contact);
   }
 
-  // Presence does not overtake the "subscribed" before it, which waits for its commit.
-  Verdict on_presence(ToAccount& hook) {
-    const Stanza& stanza = hook.stanza;
-    const bool is_told = stanza.is_presence() && (stanza.type() == StanzaType::available ||
-                                                  stanza.type() == StanzaType::unavailable);
-    if (!is_told || !roster_->is_busy(hook.to)) return Verdict::pass;
-    roster_->read(hook.to,
-                  [stanza](Account& account, const Roster*) { deliver_presence(account, stanza); });
-    return Verdict::handled;
-  }
-
   Verdict on_received(ToAccount& hook) {
     const Stanza& stanza = hook.stanza;
     if (!stanza.is_presence() || !stanza.from()) return Verdict::pass;
@@ -290,6 +272,7 @@ class Subscription final : public Module {
     auto plan = std::make_shared<Plan>();
     plan->stanza = stamped(stanza, stanza.from(), stanza.to());
     plan->verb = *verb;
+    plan->hold = hook.to.hold_order(stanza);
     roster_->change(
         hook.to, stanza.from().bare(),
         [plan](RosterContact& known) {
@@ -351,8 +334,8 @@ class Subscription final : public Module {
 
   Verdict on_available(Available& hook) {
     roster_->read(hook.session.account(),
-                  [presence = *hook.session.presence(), is_initial = hook.is_initial](
-                      Account& account, const Roster* roster) {
+                  [presence = *hook.session.presence(), is_initial = hook.is_initial,
+                   hold = hook.session.hold_order()](Account& account, const Roster* roster) {
                     if (roster == nullptr) return;
                     broadcast(account, *roster, presence);
                     if (is_initial) begin(account, *roster, presence.from());
@@ -364,15 +347,16 @@ class Subscription final : public Module {
     Account& leaving = hook.session.account();
     const Stanza& presence = *hook.session.presence();
     if (!is_available(leaving)) roster_->keep_last_presence(leaving, last_presence(presence));
-    roster_->read(leaving, [presence, directed = directed_->take(hook.session)](
-                               Account& account, const Roster* roster) {
-      if (roster != nullptr) broadcast(account, *roster, presence);
-      for (const Jid& entity : directed) {
-        if (!is_broadcast_to(account, roster, entity)) {
-          answer(account, entity, presence.from(), presence);
-        }
-      }
-    });
+    roster_->read(leaving,
+                  [presence, directed = directed_->take(hook.session),
+                   hold = hook.session.hold_order()](Account& account, const Roster* roster) {
+                    if (roster != nullptr) broadcast(account, *roster, presence);
+                    for (const Jid& entity : directed) {
+                      if (!is_broadcast_to(account, roster, entity)) {
+                        answer(account, entity, presence.from(), presence);
+                      }
+                    }
+                  });
     return Verdict::pass;
   }
 

@@ -15,6 +15,7 @@
 #include "xmpp/core/jid.h"
 #include "xmpp/core/stanza.h"
 #include "xmppd/export.h"
+#include "xmppd/order.h"
 #include "xmppd/slot.h"
 #include "xmppd/task_bag.h"
 #include "xmppd/ticket.h"
@@ -24,8 +25,10 @@ namespace xmppd {
 class Host;
 class Scope;
 class Session;
+class Strands;
 class Worker;
 struct Activation;
+struct StrandMap;
 
 class XMPPD_API Account : private xmpp::ListHook<> {
  public:
@@ -46,6 +49,8 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   // Keeps `stanza`, which is for this account, from being acknowledged to its sender until the
   // ticket is settled: something is being stored for it. To be called before its hook returns.
   [[nodiscard]] Ticket hold(const xmpp::Stanza& stanza);
+  // Lets what the sender of `stanza` sends to this account after it wait until the hold is gone.
+  [[nodiscard]] OrderHold hold_order(const xmpp::Stanza& stanza);
   // Runs a task of the module whose scope it is; it dies with this account or with the module, and
   // keeps the account in memory until then.
   void spawn(Scope& scope, xmpp::Task<void> task) { tasks_.spawn(scope, run(std::move(task))); }
@@ -64,11 +69,12 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   friend class Router;
   friend class Session;
   friend class SmStore;
+  friend class Strands;
   friend class Worker;
   friend class ProfileRuntime;
   // Nothing refers to it any more. (Modules' data alone does not keep an account in memory.)
   [[nodiscard]] bool is_idle() const noexcept {
-    return sessions_.empty() && activation_ == nullptr && tasks_.size() == 0;
+    return sessions_.empty() && activation_ == nullptr && strands_ == nullptr && tasks_.size() == 0;
   }
   // Are all states that modules declared in memory?
   [[nodiscard]] bool is_active() const noexcept;
@@ -82,6 +88,7 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   std::vector<std::unique_ptr<Session>> detached_;  // those of sessions_ without a link
   SlotBag slots_;
   std::unique_ptr<Activation> activation_;  // set while it is loaded: stanzas wait
+  std::unique_ptr<StrandMap> strands_;      // while stanzas of somebody wait
   std::uint64_t loaded_epoch_ = 0;          // what is loaded; 0: not even existence
   bool is_outdated_ = false;                // was removed: not kept when nothing needs it any more
   TaskBag tasks_;                           // last member: tasks go before what they use

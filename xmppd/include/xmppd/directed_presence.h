@@ -21,6 +21,8 @@ class DirectedPresence {
 
   // Is exactly this address on the list?
   [[nodiscard]] virtual bool has_told(Session& session, const xmpp::Jid& entity) = 0;
+  // The list, as it is now.
+  [[nodiscard]] virtual std::vector<xmpp::Jid> list(Session& session) = 0;
   // Empties the list; telling them is now up to the caller.
   [[nodiscard]] virtual std::vector<xmpp::Jid> take(Session& session) = 0;
 

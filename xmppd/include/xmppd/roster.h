@@ -58,8 +58,6 @@ class RosterService {
   virtual void keep_last_presence(Account& account, std::string presence) = 0;
   // The account was removed from storage.
   virtual void forget(Account& account) = 0;
-  // Does anything wait for this roster or change it just now?
-  [[nodiscard]] virtual bool is_busy(Account& account) = 0;
   // Did this session ask for the roster?
   [[nodiscard]] virtual bool is_interested(Session& session) = 0;
 

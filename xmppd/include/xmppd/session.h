@@ -24,6 +24,7 @@
 #include "xmpp/core/stream_error.h"
 #include "xmppd/account.h"
 #include "xmppd/export.h"
+#include "xmppd/order.h"
 #include "xmppd/slot.h"
 #include "xmppd/task_bag.h"
 
@@ -33,6 +34,7 @@ class Link;
 class Scope;
 class SmState;
 class SmStore;
+struct SessionHold;
 struct SmTerms;
 
 // Facts about the connection that a session came by.
@@ -73,6 +75,8 @@ class XMPPD_API Session {
   // A stanza from this session's client, `from` stamped: FromSession, then SentByAccount, then the
   // router.
   void receive(xmpp::Stanza stanza);
+  // Lets what its client sends after this wait until the hold is gone.
+  [[nodiscard]] OrderHold hold_order();
   // Is its stream over? What is delivered then goes nowhere, or waits if it is_detached().
   [[nodiscard]] bool is_ending() const noexcept;
   // How often everything delivered until then had been written to the connection. What is delivered
@@ -103,6 +107,7 @@ class XMPPD_API Session {
   friend class SmStore;
   friend class TicketOffice;
   friend class Worker;
+  friend struct SessionHold;
 
   // Numbers the stanza if that was agreed, and sends it or lets it queue.
   void write(const xmpp::Stanza& stanza);
@@ -112,6 +117,10 @@ class XMPPD_API Session {
   void send_probes();
   // Stanzas are counted from now on.
   void start_sm(const SmTerms& terms, std::string id);
+  // Does its client's input wait?
+  [[nodiscard]] bool is_held(xmpp::Instant now) const noexcept {
+    return !hold_.expired() && now < held_until_;
+  }
   // Does it survive the server?
   [[nodiscard]] bool is_stored() const noexcept;
   static void wait(std::unique_ptr<Session> session, xmpp::Duration window);
@@ -132,6 +141,8 @@ class XMPPD_API Session {
   std::int8_t priority_ = 0;
   std::optional<xmpp::Stanza> presence_;
   std::uint64_t times_drained_ = 0;
+  std::weak_ptr<SessionHold> hold_;
+  xmpp::Instant held_until_{};
   std::unique_ptr<SmState> sm_;  // null: nothing is acknowledged
   SlotBag slots_;
   TaskBag tasks_;  // last member: tasks go before what they use
