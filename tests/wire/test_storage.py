@@ -72,6 +72,32 @@ class DatabaseGone(StorageTest):
                 self.postgres.run("resume")
             self.check_comes_back(client)
 
+    def test_block_list(self):
+        """What could not be stored does not count when the database is back."""
+        blocking = "urn:xmpp:blocking"
+
+        def ask(client, kind, what, seconds=20):
+            client.send(f"<iq type='{kind}' id='b'>{what}</iq>")
+            return client.element(f"{{{wire.CLIENT}}}iq", seconds)
+
+        def blocked(client):
+            answer = ask(client, "get", f"<blocklist xmlns='{blocking}'/>")
+            return [item.get("jid") for item in answer.iter(f"{{{blocking}}}item")]
+
+        with self.session() as client:
+            self.postgres.run("halt")
+            try:
+                answer = ask(client, "set", f"<block xmlns='{blocking}'>"
+                             "<item jid='bob@localhost'/></block>")
+                self.assertEqual(answer.get("type"), "error")
+            finally:
+                self.postgres.run("resume")
+            self.check_comes_back(client)
+            deadline = time.monotonic() + 10 * harness.PATIENCE
+            while blocked(client):
+                self.assertLess(time.monotonic(), deadline, "it is blocked still")
+                time.sleep(0.2)
+
     def test_frozen(self):
         with self.session() as client:
             self.assertEqual(self.set_item(client), "result")

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "core/activation.h"
 #include "core/authentication.h"
 #include "core/ownership.h"
 #include "core/server.h"
@@ -535,9 +536,12 @@ void Link::on_deadline() {
     if (is_dead_) return;
   }
   if (now >= paused_until_) {
-    const bool is_still_full = congested_ != nullptr && congested_->is_congested(is_greedy_);
-    paused_until_ = is_still_full ? now + kCongestionPause : xmpp::kNever;
-    if (!is_still_full) {
+    // Or its own account is being loaded: what it says would only wait there.
+    const auto* loading = session_ != nullptr ? session_->account().activation_.get() : nullptr;
+    const bool is_held_up = (congested_ != nullptr && congested_->is_congested(is_greedy_)) ||
+                            (loading != nullptr && loading->until != xmpp::kNever);
+    paused_until_ = is_held_up ? now + kCongestionPause : xmpp::kNever;
+    if (!is_held_up) {
       congested_ = nullptr;
       worker_->reactor().read_again(watch_);
     }

@@ -31,10 +31,12 @@ namespace {
 
 using Jids = std::vector<Jid>;
 
+constexpr xmpp::Duration kReadAgain = std::chrono::seconds(1);
+
 struct Blocklist {
   std::set<std::string, std::less<>> jids;
-  std::size_t changes = 0;   // on their way to the database
-  bool is_doubtful = false;  // one of them failed: to be read again
+  std::size_t changes = 0;       // on their way to the database
+  bool is_being_reread = false;  // one of them failed
 
   [[nodiscard]] bool has(std::string_view jid) const { return jids.find(jid) != jids.end(); }
 
@@ -249,24 +251,31 @@ class Blocking final : public Module {
     --account[list_].changes;
     if (!stored) {
       log_failure(stored.error());
-      account[list_].is_doubtful = true;
+      if (!account[list_].is_being_reread) account.spawn(*scope_, reread(account));
       ticket.complete(IqReply::error(StanzaCondition::internal_server_error));
     } else {
       ticket.complete(IqReply::ok());
       push(account, change, jids);
       tell(account, std::move(change), std::move(hold));
     }
-    if (!account[list_].is_doubtful || account[list_].changes > 0) co_return;
-    auto reading = scope_->storage().read(
-        scope_->reactor(), account.jid(),
-        [](Tx& tx, const Jid& who) { return tx.blocklists().load(who); }, account.jid());
-    auto loaded = co_await reading;
-    // Another change reads it again if it must.
-    if (account[list_].changes > 0) co_return;
-    if (loaded) {
-      account[list_] = make_list(*loaded);
-    } else {
-      log_failure(loaded.error());
+  }
+
+  // What the database says counts again, as soon as it says anything.
+  Task<void> reread(Account& account) {
+    account[list_].is_being_reread = true;
+    for (;;) {
+      auto reading = scope_->storage().read(
+          scope_->reactor(), account.jid(),
+          [](Tx& tx, const Jid& who) { return tx.blocklists().load(who); }, account.jid());
+      auto loaded = co_await reading;
+      if (loaded && account[list_].changes == 0) {
+        account[list_] = make_list(*loaded);
+        co_return;
+      }
+      xmpp::Completion<void> over;
+      xmpp::Timer timer([ticket = over.ticket()] { ticket.complete(); });
+      scope_->reactor().timers().set(timer, scope_->reactor().now() + kReadAgain);
+      co_await over;
     }
   }
 

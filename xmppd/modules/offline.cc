@@ -5,7 +5,10 @@
 // A message is stored once and stays until it has been written to a connection: a crash in between
 // gives it twice, never loses it. While the stored messages go out, live ones wait behind them.
 #include <algorithm>
+#include <functional>
+#include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,7 +27,7 @@ using xmpp::Task;
 
 namespace {
 
-// Live messages that wait behind stored ones; more are delivered past them.
+// Live messages that wait behind stored ones; if there are more, all are delivered past them.
 constexpr std::size_t kHeldMax = 500;
 // What is loaded and delivered before it has to be written.
 constexpr std::size_t kBatch = 100;
@@ -48,7 +51,8 @@ struct State {
   bool is_holding = false;
   bool is_known_empty = false;
   std::uint64_t commits = 0;
-  std::int64_t writes = 0;  // under way
+  std::int64_t writes = 0;                                     // under way
+  std::map<std::string, std::int64_t, std::less<>> writes_of;  // by sender
   std::vector<Held> held;
 };
 
@@ -117,13 +121,18 @@ class Offline final : public Module {
   // Before all other hooks, which see the message when its turn comes.
   Verdict hold(ToAccount& hook) {
     State& state = hook.to[state_];
-    if (!state.is_holding || state.held.size() >= kHeldMax) return Verdict::pass;
+    if (!state.is_holding) return Verdict::pass;
     // RFC 6120 10.1: nor does its sender's presence, say, overtake one that waits.
     const bool is_behind = std::any_of(state.held.begin(), state.held.end(),
                                        [&from = hook.stanza.from()](const Held& one) {
                                          return one.stanza.from().bare_equals(from);
                                        });
     if (!is_behind && !hook.stanza.is_message()) return Verdict::pass;
+    if (state.held.size() >= kHeldMax) {
+      // Past the stored ones, but not past each other.
+      release(hook.to);
+      return Verdict::pass;
+    }
     Ticket ticket = hook.to.hold(hook.stanza);
     state.held.push_back({std::move(hook.stanza), std::move(ticket)});
     return Verdict::handled;
@@ -139,15 +148,32 @@ class Offline final : public Module {
     if (!is_kind) return Verdict::pass;
     if (is_only_chat_state(stanza)) return Verdict::drop;
     if (stanza.has(kNoStore)) return Verdict::pass;
-    // One of these would find the store full in any case; a flood must not fill the storage's
-    // queue.
-    std::int64_t& writes = hook.to[state_].writes;
-    if (writes >= *messages_) return hook.bounce(StanzaCondition::service_unavailable);
-    ++writes;
-    hook.to[state_].is_known_empty = false;
+    State& state = hook.to[state_];
+    if (!begin_write(state, stanza.from())) {
+      return hook.bounce(StanzaCondition::service_unavailable);
+    }
+    state.is_known_empty = false;
     Ticket ticket = hook.to.hold(hook.stanza);
     hook.to.spawn(*scope_, store(hook.to, std::move(hook.stanza), std::move(ticket)));
     return Verdict::handled;
+  }
+
+  // False: one of those under way would find the store full in any case. A flood must not fill the
+  // storage's queue, nor that of one sender take the places of others.
+  bool begin_write(State& state, const Jid& sender) {
+    const auto of_sender = state.writes_of.find(sender.bare_str());
+    const auto own = of_sender == state.writes_of.end() ? 0 : of_sender->second;
+    if (state.writes >= *messages_ || own >= *messages_per_sender_) return false;
+    ++state.writes_of[std::string(sender.bare_str())];
+    ++state.writes;
+    return true;
+  }
+  static void end_write(State& state, const Jid& sender) {
+    --state.writes;
+    const auto of_sender = state.writes_of.find(sender.bare_str());
+    if (of_sender != state.writes_of.end() && --of_sender->second == 0) {
+      state.writes_of.erase(of_sender);
+    }
   }
 
   // The stanza is acknowledged to its sender when the ticket is settled.
@@ -167,7 +193,7 @@ class Offline final : public Module {
         },
         account.jid(), message, limits);
     auto stored = co_await storing;
-    --account[state_].writes;
+    end_write(account[state_], stanza.from());
     settle(account, stanza, stored);
     ticket.settle();
   }

@@ -200,6 +200,32 @@ TEST(Activation, AStorageThatFailsIsAskedAgainAndThenRefuses) {
   EXPECT_EQ(watcher.seen.find("TO "), std::string::npos) << watcher.seen;
 }
 
+TEST(Activation, WhoWaitsForItsOwnAccountIsNotReadOn) {
+  World world({.seed = 8, .workers = 1});
+  world.add_account("romeo@localhost");
+  RawClient romeo(world);
+  romeo.write(login("romeo"));
+  world.run_for(kSecond);
+  Watcher watcher(world);
+  storage_is_broken = true;
+  std::string text;
+  std::size_t taken = 0;
+  for (int i = 0; i < 300; ++i) {
+    for (int j = 0; j < 100; ++j) text += message("romeo@localhost/r", "n");
+    const iovec part{text.data(), text.size()};
+    const auto bytes = romeo.channel().writev({&part, 1}).bytes;
+    text.erase(0, bytes);
+    taken += bytes;
+    world.run_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_LT(taken, 512U * 1024) << "what is under way, and what is read in a turn";
+  world.run_for(kActivationPatience);
+  EXPECT_TRUE(romeo.saw("<resource-constraint")) << romeo.seen();
+  storage_is_broken = false;
+  world.run_for(2 * kSecond);
+  EXPECT_NE(watcher.seen.find("by "), std::string::npos) << "it is read again";
+}
+
 TEST(Activation, OneSenderCannotCrowdOutOthers) {
   World world({.seed = 6,
                .workers = 1,

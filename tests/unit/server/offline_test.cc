@@ -1,0 +1,78 @@
+// Offline messages under pressure: what one sender floods a store with is refused to it alone.
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <string>
+
+#include "unit/server/raw_client.h"
+
+namespace xmppd {
+namespace {
+
+constexpr auto kSecond = std::chrono::seconds(1);
+
+std::string messages(const std::string& id, int count) {
+  std::string all;
+  for (int i = 0; i < count; ++i) {
+    all += "<message to='juliet@localhost' type='chat' id='" + id + std::to_string(i) +
+           "'><body>x</body></message>";
+  }
+  return all;
+}
+
+TEST(Offline, AFloodTakesNobodyElsesPlace) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    World world({.seed = seed,
+                 .workers = 2,
+                 .config = "[host.\"localhost\"]\n[profile.default.module.offline]\n"
+                           "messages = 6\nmessages_per_sender = 3\n"});
+    for (const auto* name : {"romeo", "nurse", "juliet"}) {
+      world.add_account(name + std::string("@localhost"));
+    }
+    RawClient romeo(world);
+    RawClient nurse(world);
+    romeo.write(login("romeo"));
+    nurse.write(login("nurse"));
+    world.run_for(kSecond);
+    romeo.write(messages("r", 50));
+    nurse.write(messages("n", 3));
+    world.run_for(kSecond);
+    EXPECT_FALSE(romeo.saw("id='r2'")) << seed;
+    EXPECT_TRUE(romeo.saw("id='r3'") && romeo.saw("id='r49'")) << seed;
+    EXPECT_FALSE(nurse.saw("<service-unavailable")) << seed << nurse.seen();
+  }
+}
+
+// RFC 6120 10.1: those that find no place to wait do not overtake those that did.
+TEST(Offline, LiveMessagesKeepTheirOrderHoweverMany) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    World world({.seed = seed,
+                 .workers = 2,
+                 .config = "[host.\"localhost\"]\n[profile.default.module.offline]\n"
+                           "messages_per_sender = 1000\n"});
+    for (const auto* name : {"romeo", "juliet"})
+      world.add_account(name + std::string("@localhost"));
+    RawClient romeo(world);
+    romeo.write(login("romeo") + messages("s", 3));
+    world.run_for(kSecond);
+    RawClient juliet(world);
+    juliet.write(login("juliet"));
+    world.run_for(kSecond);
+    juliet.write("<presence/>");
+    romeo.write(messages("n", 700));
+    world.run_for(10 * kSecond);
+    std::size_t at = 0;
+    for (int i = 0; i < 700; ++i) {
+      const auto found = juliet.seen().find("id='n" + std::to_string(i) + "'");
+      ASSERT_NE(found, std::string::npos) << i << " of seed " << seed;
+      const auto size = juliet.seen().find("</message>", found) - found;
+      // Stored ones have an order of their own.
+      if (juliet.seen().substr(found, size).find("Offline storage") != std::string::npos) continue;
+      ASSERT_GT(found, at) << i << " of seed " << seed;
+      at = found;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace xmppd
