@@ -152,6 +152,7 @@ def profanity_features(arguments, children):
     bob.expect(other.jid, "from the other")
     profanity.see_after("/win Bob", r"from the other")
     print("profanity: ok\tcarbons")
+    profanity.see_after("/win 1", "Blocked users:")
     profanity.see_after("/roster remove bob@localhost", "Roster item removed: bob@localhost")
     profanity.quit()
     other.quit()
