@@ -105,7 +105,8 @@ for (const xmpp of [one, two]) {
   const pushed = await push(xmpp, (attrs) => attrs.name === "Bob <&>");
   assert.match(pushed.toString(), /Builders/);
 }
-await two.ask("set", undefined, xml("query", ROSTER, xml("item", { jid: BOB, subscription: "remove" })));
+const removal = xml("item", { jid: BOB, subscription: "remove" });
+await two.ask("set", undefined, xml("query", ROSTER, removal));
 await push(one, (attrs) => attrs.subscription === "remove");
 ok("roster");
 
