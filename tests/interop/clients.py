@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import tempfile
 import time
 
 from processes import Failure, Skip, need, python
@@ -45,20 +46,23 @@ def _need_python(module):
 _COMMANDS = {"slixmpp": _slixmpp, "aioxmpp": _aioxmpp, "xmppjs": _xmppjs, "strophe": _strophe}
 
 
-def run_checks(kind, children, server, users, seconds=120):
-    """Runs the program of that client that checks by itself what the server does."""
-    if kind == "slixmpp":
-        _need_python("slixmpp")
-        argv = [python(), os.path.join(HERE, "clients", "slixmpp_checks.py")]
+def run_program(program, children, server, users, seconds=120):
+    """Runs a program of clients/ that checks by itself what the server does; what it has seen."""
+    kind = program.split("_", maxsplit=1)[0]
+    if program.endswith(".mjs"):
+        argv = [_xmppjs(())[0][0]]
     else:
-        argv = [*_xmppjs(())[0][:1], os.path.join(HERE, "clients", "xmppjs_checks.mjs")]
+        _need_python(kind)
+        argv = [python()]
     env = {f"{user.upper()}_PASSWORD": password for user, password in users.items()}
     env.update(NODE_EXTRA_CA_CERTS=server.certificate, PYTHONUNBUFFERED="1")
-    child = children.start(f"{kind}-checks", argv + [
-        "--host", server.address, "--port", str(server.port), "--cafile", server.certificate], env)
+    child = children.start(program.split(".", maxsplit=1)[0], argv + [
+        os.path.join(HERE, "clients", program), "--host", server.address, "--port",
+        str(server.port), "--cafile", server.certificate], env)
     child.line(lambda text: text == "done", seconds)
     for line in child.seen:
         print(f"{kind}: {line}")
+    return {line.split("\t")[1] for line in child.seen if line.startswith("ok\t")}
 
 
 class LineClient:
@@ -128,14 +132,14 @@ class Profanity:
 
     def __init__(self, children, server, user, password):
         tmux, profanity = need("tmux"), need("profanity")
-        home = os.path.join(children.directory, "profanity")
+        home = tempfile.mkdtemp(prefix="profanity-", dir=children.directory)
         os.makedirs(os.path.join(home, "config", "profanity"))
         with open(os.path.join(home, "config", "profanity", "profrc"), "w", encoding="ascii") as rc:
             rc.write("[ui]\nsplash=false\nbeep=false\n[notifications]\nmessage=off\n"
                      "[connection]\nautoping=0\n[chatstates]\nenabled=false\nouttype=false\n"
                      "[omemo]\npolicy=manual\n[logging]\nchlog=false\n")
         self._server, self._user, self._password = server, user, password
-        self._tmux = [tmux, "-u", "-S", os.path.join(children.directory, "tmux.sock")]
+        self._tmux = [tmux, "-u", "-S", os.path.join(home, "tmux.sock")]
         # In the foreground of a child, so that it dies with the test.
         self._child = children.start(
             "tmux", [*self._tmux, "-f", "/dev/null", "-D"], env={"LC_ALL": "C.UTF-8"})
@@ -177,6 +181,11 @@ class Profanity:
         self._see(r"/tls allow")
         self._type("/tls allow")
         self._see(rf"{re.escape(self.jid)} logged in successfully")
+
+    def see_after(self, command, pattern):
+        """Types the command, and sees that on the screen."""
+        self._type(command)
+        self._see(pattern)
 
     def send(self, to, body):
         self._type(f"/msg {to} {body}")

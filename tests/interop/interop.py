@@ -92,14 +92,80 @@ def plus(binding, *options):
     return run
 
 
-def checks(kind):
+def checks(program):
     """A scenario: the client's own program checks blocking and carbons."""
 
     def run(arguments, children):
         server = servers.start(arguments.server, children, USERS, arguments.bin_dir, **NO_BINDING)
-        clients.run_checks(kind, children, server, USERS)
+        clients.run_program(program, children, server, USERS)
 
     return run
+
+
+def features(program, *wanted, users=("alice", "bob")):
+    """A scenario: the client's own program tries features of the server, and names each."""
+
+    def run(arguments, children):
+        accounts = {user: f"of {user}" for user in users}
+        server = servers.start(arguments.server, children, accounts, arguments.bin_dir,
+                               register="loopback", **NO_BINDING)
+        seen = clients.run_program(program, children, server, accounts)
+        if seen != set(wanted):
+            raise Failure(f"{program} has seen {sorted(seen)}, not {sorted(wanted)}")
+
+    return run
+
+
+# What a person types, what the screen shows then, and what that has shown.
+PROFANITY = [
+    ("/roster add bob@localhost Bob", r"Roster item added: bob@localhost \(Bob\)", ""),
+    ("/roster group add builders bob@localhost", "Bob added to group builders", ""),
+    # bob's slixmpp grants it and asks in return.
+    ("/sub request bob@localhost", "Received authorization request from bob@localhost", ""),
+    ("/sub allow bob@localhost", "Accepted subscription for bob@localhost", "subscription"),
+    ("/win 1", r"\+\+ Bob \(slixmpp\) is online", "presence"),
+    ("/roster", r"bob@localhost \(Bob\) - both - builders", "roster"),
+    ("/ping", "Ping response from", "ping"),
+    ("/serversoftware localhost", r"Name\s*: xmppd", "version"),
+    ("/disco info localhost", r"xmppd im server(?s:.*)urn:xmpp:blocking", "disco"),
+    ("/lastactivity get localhost", "localhost up since", ""),
+    ("/lastactivity get bob@localhost", "bob@localhost currently logged in", "last"),
+    ("/blocked add bob@localhost", "User bob@localhost successfully blocked", ""),
+    ("/blocked", r"Blocked users:\s*\n[^\n]*bob@localhost", ""),
+    ("/blocked remove bob@localhost", "User bob@localhost successfully unblocked", "blocking"),
+]
+
+
+def profanity_features(arguments, children):
+    """A scenario: profanity, as a person uses it, with slixmpp as contact and as another client."""
+    server = servers.start(arguments.server, children, USERS, arguments.bin_dir, **NO_BINDING)
+    bob = login("slixmpp", children, server, "bob")
+    bob.send("alice@localhost", "waited for you")
+    other = login("slixmpp", children, server, "alice")
+    other.expect(bob.jid, "waited for you")
+    profanity = login("profanity", children, server, "alice")
+    for command, pattern, feature in PROFANITY:
+        profanity.see_after(command, pattern)
+        if feature:
+            print(f"profanity: ok\t{feature}")
+    other.send("bob@localhost", "from the other")
+    bob.expect(other.jid, "from the other")
+    profanity.see_after("/win Bob", r"from the other")
+    print("profanity: ok\tcarbons")
+    profanity.see_after("/win 1", "Blocked users:")
+    profanity.see_after("/roster remove bob@localhost", "Roster item removed: bob@localhost")
+    profanity.quit()
+    other.quit()
+    for body in ("one waits", "another waits"):
+        bob.send("alice@localhost", body)
+    bob.send(bob.jid, "sent")
+    bob.expect(bob.jid, "sent")
+    again = login("profanity", children, server, "alice")
+    again.see_after("/win 1", r"<< chat message: bob@localhost")
+    for body in ("one waits", "another waits"):
+        again.expect(bob.jid, body)
+    print("profanity: ok\toffline")
+    again.quit()
 
 
 def offline(*kinds):
@@ -241,8 +307,23 @@ SCENARIOS = {
     "plus_end_point": plus("tls-server-end-point"),
     # What Debian's Prosody and ejabberd offer, to prove the driver: tls-unique, TLS 1.2 at most.
     "plus_unique": plus("tls-unique", "--tls-max", "1.2"),
-    "slixmpp_checks": checks("slixmpp"),
-    "xmppjs_checks": checks("xmppjs"),
+    "slixmpp_checks": checks("slixmpp_checks.py"),
+    "xmppjs_checks": checks("xmppjs_checks.mjs"),
+    "slixmpp_features": features(
+        "slixmpp_features.py", "roster", "subscription", "presence", "ping", "version", "time",
+        "disco", "caps", "password", "cancel", users=("alice", "bob", "carol")),
+    "xmppjs_features": features(
+        "xmppjs_features.mjs", "roster", "subscription", "presence", "vcard", "private", "ping",
+        "version", "time", "last", "disco", "csi", "sm", "offline", "password"),
+    "aioxmpp_features": features(
+        "aioxmpp_features.py", "roster", "subscription", "presence", "carbons", "offline",
+        "blocking", "vcard", "private", "disco", "caps", "ping", "version", "sm", "password",
+        "register", "cancel"),
+    "nbxmpp_features": features(
+        "nbxmpp_features.py", "roster", "subscription", "presence", "carbons", "offline",
+        "blocking", "vcard", "private", "ping", "version", "time", "last", "disco", "caps", "sm",
+        "password", "register", "cancel"),
+    "profanity_features": profanity_features,
     # libstrophe last: it goes without acknowledging (XEP-0198) the last message, which comes again.
     "offline": offline("slixmpp", "xmppjs", "aioxmpp", "strophe"),
     "services": services,

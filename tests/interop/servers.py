@@ -61,7 +61,8 @@ def _write(path, text):
     return path
 
 
-def start_xmppd(children, users, bin_dir, channel_binding="offer", measured=False, workers=0):
+def start_xmppd(children, users, bin_dir, channel_binding="offer", measured=False, workers=0,
+                register="none"):
     """xmppd from a build's bin directory; ports are given by the kernel and read from its line."""
     xmppd = os.path.join(bin_dir, "xmppd")
     xmppctl = os.path.join(bin_dir, "xmppctl")
@@ -89,6 +90,8 @@ tls = "{tls}"
 service = "c2s-direct-tls"
 address = ["{address}:0"]
 tls = "required"
+[profile.default.module.register]
+allow = "{register}"
 [profile.default.auth]
 channel_binding = "{channel_binding}"
 {auth}[host."{DOMAIN}"]

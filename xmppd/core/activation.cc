@@ -36,7 +36,7 @@ bool has_place(const Activation& activation, const Jid& sender) {
 
 void Activator::hold(Stanza stanza, Host& host) {
   if (worker_.accounts().is_known_absent(stanza.to(), worker_.reactor().now())) {
-    worker_.router().answer_for_nobody(stanza);
+    worker_.router().answer_for_nobody(std::move(stanza));
     return;
   }
   Account& account = worker_.accounts().get_or_make(stanza.to(), host);
@@ -184,7 +184,7 @@ void Activator::finish(Account& account, bool exists) {
   auto waiting = std::exchange(account.activation_->waiting, {});
   for (auto& one : waiting) {
     if (!exists && !one.is_sent) {
-      worker_.router().answer_for_nobody(one.stanza);
+      worker_.router().answer_for_nobody(std::move(one.stanza));
     } else if (!exists) {
       refuse(one, StanzaCondition::service_unavailable);
     } else if (!one.is_sent) {

@@ -73,9 +73,10 @@ void register_static_module(std::unique_ptr<ModuleFactory> factory) {
 
 const std::vector<std::string_view>& recommended_modules() noexcept {
   static const std::vector<std::string_view> names = {
-      "blocking", "caps",           "carbons", "contact_info", "csi",      "disco",   "iq_forward",
-      "last",     "message",        "offline", "ping",         "presence", "private", "register",
-      "roster",   "session_legacy", "sm",      "subscription", "time",     "vcard",   "version"};
+      "account_disco", "blocking",   "caps",     "carbons", "contact_info",   "csi",
+      "disco",         "iq_forward", "last",     "message", "offline",        "ping",
+      "presence",      "private",    "register", "roster",  "session_legacy", "sm",
+      "subscription",  "time",       "vcard",    "version"};
   return names;
 }
 

@@ -137,7 +137,7 @@ void Router::tell_removed(Account& account, const RosterRecord& roster) {
   (void)account.host_.profile_.hooks().fire(hook);
 }
 
-void Router::answer_for_nobody(const Stanza& stanza) {
+void Router::answer_for_nobody(Stanza stanza) {
   if (stanza.is_presence()) {
     if (stanza.type() != StanzaType::probe || !stanza.from()) return;
     // RFC 6121 4.3.2: whoever asks believes in a permission that nobody can have given.
@@ -146,6 +146,10 @@ void Router::answer_for_nobody(const Stanza& stanza) {
     answer.envelope().id = stanza.id();
     route(std::move(answer));
     return;
+  }
+  if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {
+    Host* host = worker_.find_host(stanza.to().domain());
+    if (host != nullptr && answer_iq(stanza, *host, Target::nobody, nullptr)) return;
   }
   // As for a user who is away (8.5.4), who must not be told from nobody.
   if (stanza.type() == StanzaType::headline && stanza.to().is_bare()) return;
@@ -227,8 +231,9 @@ void Router::hold_request(Stanza request, Host& host, Target target) {
   auto again = [this, held = std::make_shared<Stanza>(std::move(request)),
                 name = std::string(host.name()), target] {
     Host* at = worker_.find_host(name);
-    Account* account = target == Target::host ? nullptr : worker_.accounts().find(held->to());
-    if (at == nullptr || (account == nullptr && target != Target::host)) {
+    const bool is_accounts = has(Target::own_account | Target::account, target);
+    Account* account = is_accounts ? worker_.accounts().find(held->to()) : nullptr;
+    if (at == nullptr || (account == nullptr && is_accounts)) {
       route(std::move(*held));
     } else if (!answer_iq(*held, *at, target, account)) {
       bounce(*held, StanzaCondition::service_unavailable);

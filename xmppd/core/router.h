@@ -49,7 +49,7 @@ class Router {
   // Fires the hook Removed.
   void tell_removed(Account& account, const RosterRecord& roster);
   // Answers a stanza to an account that does not exist (RFC 6121 8.5.1).
-  void answer_for_nobody(const xmpp::Stanza& stanza);
+  void answer_for_nobody(xmpp::Stanza stanza);
 
  private:
   // Answers it once the module that would has been replaced.

@@ -1,5 +1,5 @@
 // XEP-0030 2.5.0 partial: no items yet
-// Answers what the server is and can do; for an own account, that it is one.
+// Answers what the server is and can do.
 #include "xmpp/xep/disco.h"
 
 #include "xmppd/disco.h"
@@ -17,23 +17,13 @@ class Disco final : public Module {
     scope.identity("server", "im", "xmppd");
     scope.feature(xmpp::ns::disco_info);
     scope.feature(xmpp::ns::disco_items);
-    constexpr auto kAnybody = Target::host | Target::own_account;
-    scope.on_iq<DiscoInfo>(kAnybody, IqKind::get, &info);
-    scope.on_iq<DiscoItems>(kAnybody, IqKind::get, &items);
+    scope.on_iq<DiscoInfo>(Target::host, IqKind::get, &info);
+    scope.on_iq<DiscoItems>(Target::host, IqKind::get, &items);
   }
 
  private:
   static IqReply info(IqCall& call, const DiscoInfo& query) {
-    DiscoInfo answer;
-    if (call.target == Target::own_account) {
-      if (!query.node.empty()) return IqReply::error(StanzaCondition::item_not_found);
-      // XEP-0030 8: a registered account.
-      answer.identities.push_back({"account", "registered", "", ""});
-      answer.features.push_back({std::string(xmpp::ns::disco_info)});
-      answer.features.push_back({std::string(xmpp::ns::disco_items)});
-      return IqReply::with(answer);
-    }
-    answer = make_disco_info(call.host);
+    DiscoInfo answer = make_disco_info(call.host);
     if (!query.node.empty()) {
       // XEP-0115 6.2: who has seen our <c/> asks for that very version.
       const auto caps = make_caps(answer);

@@ -27,6 +27,7 @@ enum class Target : std::uint8_t {
   host = 1,             // the domain
   own_account = 2,      // the bare JID of the sender (or no `to`)
   account = 4,          // the bare JID of somebody else's account
+  nobody = 16,          // a bare JID of the host that is no account's
   unauthenticated = 8,  // sent before authentication (XEP-0077); the host is IqCall::host
 };
 [[nodiscard]] constexpr Target operator|(Target a, Target b) noexcept {
