@@ -1,6 +1,6 @@
 """The command-line contract: real xmppd and xmppctl, exit codes, JSON shapes, sessions.
 
-Usage: cli_test.py XMPPD XMPPCTL
+Usage: cli_test.py XMPPD XMPPCTL [TEST...]
 """
 import base64
 import json
@@ -300,6 +300,28 @@ class Contract(unittest.TestCase):
         self.assertEqual(answers[4]["result"], [answer["item"] for answer in answers[:3]])
         self.assertEqual(answers[5]["error"]["code"], "bad-request")
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root may become somebody else")
+    def test_strangers_are_refused(self):
+        """Even where somebody has opened the socket's file to all."""
+        os.chmod(self.directory.name, 0o755)
+        os.chmod(self.server.socket, 0o666)
+        script = """
+import os, socket, sys
+os.setuid(65534)
+raw = socket.socket(socket.AF_UNIX)
+raw.connect(sys.argv[1])
+try:
+    raw.sendall(b'{"id":1,"command":"status"}\\n')
+except BrokenPipeError:
+    pass  # it has answered and closed already
+print(raw.makefile().readline())
+"""
+        done = subprocess.run(["/usr/bin/python3", "-c", script, self.server.socket],
+                              capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["error"]["code"], "forbidden")
+        self.ctl("status")
+
     def test_too_many_connections(self):
         held = []
         for _ in range(64):
@@ -342,4 +364,4 @@ class Configuration(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main(argv=sys.argv[:1])
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])

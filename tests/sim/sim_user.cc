@@ -96,6 +96,7 @@ void SimUser::on_event(xmpp::Event event) {
   } else if (auto* failed = std::get_if<xmpp::StreamFailed>(&event)) {
     note("stream error " + std::string(to_string(failed->error.condition)) +
          (failed->by_peer ? " from the server" : " of its own"));
+    if (on_stream_error) on_stream_error(*this, *failed);
     end_life();
   } else if (xmpp::is<xmpp::Closed>(event)) {
     note("is closed");

@@ -68,6 +68,8 @@ class SimUser final : public xmpp::LinkObserver {
   // Every stanza that arrives, and the end of a life (in order or not).
   std::function<void(SimUser&, const xmpp::Stanza&)> on_stanza;
   std::function<void(SimUser&)> on_end;
+  // The end of a stream by an error, bound or not.
+  std::function<void(SimUser&, const xmpp::StreamFailed&)> on_stream_error;
 
  private:
   void on_event(xmpp::Event event) override;

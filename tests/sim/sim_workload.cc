@@ -46,6 +46,9 @@ Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients,
                                           seed * 100 + i);
     user->on_stanza = [this](SimUser& who, const Stanza& stanza) { on_stanza(who, stanza); };
     user->on_end = [this](SimUser& who) { on_end(who); };
+    user->on_stream_error = [this](SimUser& who, const xmpp::StreamFailed& failed) {
+      on_stream_error(who, failed);
+    };
     users_.push_back(std::move(user));
   }
   social_ =
@@ -260,6 +263,15 @@ void Workload::on_end(SimUser& user) {
   std::erase_if(expected_, [&](const auto& entry) {
     return entry.second.receiver == life || entry.second.peer == life;
   });
+}
+
+// These clients do nothing wrong, so only a newer connection may end their streams by an error, and
+// what the server writes must be a stream.
+void Workload::on_stream_error(SimUser& user, const xmpp::StreamFailed& failed) {
+  if (failed.by_peer && failed.error.condition == xmpp::StreamCondition::conflict) return;
+  fail(life_name(user) + " had its stream ended by " +
+       std::string(to_string(failed.error.condition)) + " " + failed.error.text +
+       (failed.by_peer ? " from the server" : " because of what the server wrote"));
 }
 
 void Workload::finish() {

@@ -57,6 +57,7 @@ class Workload {
   void on_stanza(SimUser& user, const xmpp::Stanza& stanza);
   void on_message(SimUser& user, const xmpp::Stanza& stanza);
   void on_end(SimUser& user);
+  void on_stream_error(SimUser& user, const xmpp::StreamFailed& failed);
   void fail(std::string text);
   void check_nothing_left();
   [[nodiscard]] LinkQuality random_quality();

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import ssl
 import struct
 import time
@@ -56,6 +57,22 @@ class Versions(TwoHosts):
     def test_login_over_tls_1_2(self):
         with self.shake(False, maximum=V12) as client:
             client.login("alice", self.users["alice"])
+
+    def test_records_behind_the_proof_of_identity(self):
+        """They come in one read with it, and the connection moves to its owner in between."""
+        for number in range(12):
+            user = list(self.users)[number % len(self.users)]
+            with self.subTest(user, number=number), self.shake(False) as client:
+                client.open()
+                scram = wire.Scram(user, self.users[user])
+                wire.begin(client, scram)
+                client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+                client.send(wire.response(scram.final()))
+                client.send(stream_header())
+                client.send(f"<iq type='set' id='b'><bind xmlns='{wire.BIND}'/></iq>")
+                client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+                while b"</jid>" not in client.received:
+                    self.assertIsInstance(client.next_raw(), bytes, client.received[-300:])
 
     def test_older_versions_are_refused(self):
         for version in (V10, V11):

@@ -4,6 +4,7 @@
 
 #include "unit/sasl/dialogue.h"
 #include "xmpp/base/encoding.h"
+#include "xmpp/sasl/digest.h"
 
 namespace xmpp::sasl {
 namespace {
@@ -344,6 +345,36 @@ TEST(Scram, ServerRefusesBadFinalMessages) {
     ASSERT_TRUE(outcome.failure);
     EXPECT_EQ(outcome.failure->condition, c.condition);
   }
+}
+
+// The final message of a client that knows the password and signs whatever it says.
+ServerStep answer_signed(ServerMechanism& server, const std::string& channel_binding,
+                         const std::string& appended_to_nonce) {
+  constexpr auto kHash = ScramHash::sha256;
+  const std::string salt = "0123456789abcdef";
+  const std::string first_bare = "n=user,r=abc";
+  (void)server.start("n,," + first_bare);
+  const auto step = server.give_scram_keys(
+      Lookup::found, derive_scram_keys(kHash, Secret("pencil"), salt, kMinIterations));
+  const std::string challenge = std::get<Challenge>(step).data;
+  const std::string nonce = challenge.substr(2, challenge.find(',') - 2) + appended_to_nonce;
+  const std::string final = "c=" + base64_encode(channel_binding) + ",r=" + nonce;
+  const std::string client_key =
+      hmac(kHash, pbkdf2(kHash, "pencil", salt, kMinIterations), "Client Key");
+  const std::string signature =
+      hmac(kHash, digest(kHash, client_key), first_bare + "," + challenge + "," + final);
+  return server.respond(final + ",p=" + base64_encode(xor_bytes(client_key, signature)));
+}
+
+TEST(Scram, ServerComparesWhatWasSignedWithWhatWasSaid) {
+  SeededRng rng(1);
+  const auto make = [&] {
+    return make_server_mechanism(MechanismId::scram_sha_256, make_context(rng));
+  };
+  EXPECT_TRUE(std::holds_alternative<ServerSuccess>(answer_signed(*make(), "n,,", "")));
+  EXPECT_TRUE(std::holds_alternative<SaslFailure>(answer_signed(*make(), "n,,", "x"))) << "nonce";
+  EXPECT_TRUE(std::holds_alternative<SaslFailure>(answer_signed(*make(), "y,,", ""))) << "flag";
+  EXPECT_TRUE(std::holds_alternative<SaslFailure>(answer_signed(*make(), "n,,x", ""))) << "binding";
 }
 
 TEST(Scram, ClientRefusesBadServers) {

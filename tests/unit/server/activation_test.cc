@@ -103,6 +103,11 @@ TEST(Activation, AModuleThatComesLaterGetsItsDataToo) {
   EXPECT_EQ(watcher.seen.find("BY"), std::string::npos);
   EXPECT_EQ(watcher.seen.find("TO"), std::string::npos);
   EXPECT_EQ(count(romeo.seen(), "<body>x</body>"), 1'000U) << "none is lost";
+  std::size_t at = 0;
+  for (int i = 0; i < 1'000 && at != std::string::npos; ++i) {
+    at = romeo.seen().find("id='n" + std::to_string(i) + "'", at);
+    EXPECT_NE(at, std::string::npos) << "n" << i << " came too early";
+  }
   EXPECT_EQ(loads, 1);
 }
 

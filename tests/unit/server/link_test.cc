@@ -141,6 +141,20 @@ TEST(Link, NewerConnectionTakesTheResource) {
   EXPECT_EQ(world.server().session_count(), 1U);
 }
 
+TEST(Link, WhatASocketDoesNotTakeFollowsWhenItDoes) {
+  World world({.seed = 18});
+  for (const auto* name : {"a@localhost", "b@localhost"}) world.add_account(name);
+  RawClient from(world);
+  RawClient to(world, {.window = 4'000});
+  from.write(login("a"));
+  to.write(login("b"));
+  world.run_for(kSecond);
+  from.write("<message to='b@localhost/r'><body>" + std::string(30'000, 'x') + "</body></message>");
+  world.run_for(kSecond);
+  EXPECT_TRUE(to.saw(std::string(30'000, 'x'))) << to.seen().size();
+  EXPECT_TRUE(to.seen().ends_with("</message>"));
+}
+
 TEST(Link, SessionsOfAnAccountAreLimited) {
   World world({.seed = 8,
                .workers = 2,
