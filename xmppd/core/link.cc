@@ -124,6 +124,8 @@ void Link::settle_next_turn() {
 }
 
 void Link::read() {
+  // What waits in the socket is not reported again.
+  if (is_held() && !is_closing_) hold_input();
   if (is_paused()) return;
   if (std::exchange(is_input_held_, false) && !is_closing_) {
     pump();
