@@ -245,41 +245,6 @@ TEST(PostgreSql, ALockIsNotWaitedForForEver) {
   EXPECT_TRUE(world.storage->write_blocking("a", kPut, "a"s, "3"s));
 }
 
-TEST(PostgreSql, OneServerAtATimeHasADatabase) {
-  const PostgresSchema schema;
-  const PostgresSchema other;
-  auto first = SqlStorage::open(options_of(schema.connection()));
-  ASSERT_TRUE(first) << first.error().text;
-  auto second = SqlStorage::open(options_of(schema.connection()));
-  ASSERT_FALSE(second);
-  EXPECT_NE(second.error().text.find("another server uses this database"), std::string::npos)
-      << second.error().text;
-  EXPECT_TRUE(SqlStorage::open(options_of(other.connection())));
-  // A connection that broke regains it.
-  sql::Session killer(schema.options());
-  killer.begin_read();
-  {
-    auto kill = killer.query(
-        "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_locks WHERE locktype = 'advisory' AND"
-        " objid::bigint = (hashtext(current_schema())::bigint & 4294967295)");
-    ASSERT_TRUE(kill.step());
-    EXPECT_EQ(kill.integer(0), 1);
-  }
-  killer.rollback();
-  for (int number = 0; number < 40; ++number) {  // so that it is used for one of them
-    const std::string key = std::to_string(number);
-    StorageResult<void> put;
-    for (int i = 0; i < 50 && !put; ++i) {
-      put = (*first)->write_blocking(key, kPut, key, "1"s);
-      if (!put) std::this_thread::sleep_for(milliseconds(50));
-    }
-    EXPECT_TRUE(put) << put.error().text;
-  }
-  EXPECT_FALSE(SqlStorage::open(options_of(schema.connection())));
-  first->reset();
-  EXPECT_TRUE(SqlStorage::open(options_of(schema.connection())));
-}
-
 TEST(PostgreSql, AServerThatCannotBeReachedSaysSoWithoutThePassword) {
   for (const std::string& where :
        {"host=/nowhere dbname=x user=u password=very-secret"s,

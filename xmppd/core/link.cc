@@ -125,6 +125,8 @@ void Link::settle_next_turn() {
 }
 
 void Link::read() {
+  // What waits in the socket is not reported again.
+  if (is_held()) hold_input();
   if (is_paused() || !feed_held()) return;
   std::size_t spent = 0;
   auto buffer = worker_->reactor().read_buffer();
@@ -230,7 +232,7 @@ void Link::pause(Instant until) {
 }
 
 bool Link::is_held() const noexcept {
-  return session_ && session_->is_held(worker_->reactor().now());
+  return session_ && !is_closing_ && session_->is_held(worker_->reactor().now());
 }
 
 void Link::hold_input() {

@@ -37,8 +37,6 @@ enum class DriverKind : std::uint8_t { sqlite, postgresql };
 struct SessionOptions {
   DriverKind driver = DriverKind::sqlite;
   bool is_reader = false;
-  // PostgreSQL: this connection keeps other servers away from the database.
-  bool is_exclusive = false;
   bool is_synchronous_full = true;
   // How long a lock, and with PostgreSQL any answer, is waited for.
   std::chrono::milliseconds timeout{5'000};

@@ -24,14 +24,6 @@ constexpr milliseconds kLongestPause{2'000};
 // gone.
 constexpr milliseconds kGrace{2'000};
 
-// The advisory lock is one of the database and, in it, of the schema: "xmpp" and its name's hash.
-constexpr const char* kLock =
-    "SELECT pg_advisory_lock(2020438128, hashtext(coalesce(current_schema(), '')))";
-// What is left of a connection that broke may hold it until the network gives up.
-constexpr const char* kEndHolder =
-    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-    " AND classid = 2020438128 AND objsubid = 2 AND pid = ";
-
 std::string trimmed(const char* text) {
   std::string line = text == nullptr ? "" : text;
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
@@ -143,20 +135,6 @@ void PgConnection::set_up() {
   send(timeout_statement().c_str());
   if (!options_.is_synchronous_full) send("SET synchronous_commit = off");
   (void)finish();
-  if (options_.is_exclusive) lock_database();
-}
-
-void PgConnection::lock_database() {
-  if (lock_holder_ != 0) send((kEndHolder + std::to_string(lock_holder_)).c_str());
-  send(kLock);
-  try {
-    (void)finish();
-  } catch (const DatabaseError& error) {
-    if (error.code() != StorageErrorCode::busy) throw;
-    close();
-    throw DatabaseError(StorageErrorCode::busy, "another server uses this database");
-  }
-  lock_holder_ = PQbackendPID(connection_.get());
 }
 
 std::string PgConnection::timeout_statement() const {

@@ -67,8 +67,6 @@ class PgConnection {
 
   void open();
   void set_up();
-  // Waits for the lock that one server at a time has on a database; throws if another keeps it.
-  void lock_database();
   [[nodiscard]] std::string timeout_statement() const;
   // Waits until the socket is ready for one of poll()'s `events`; throws at the deadline.
   void wait(short events, Clock::time_point deadline);
@@ -83,7 +81,6 @@ class PgConnection {
   std::string name_;  // for the log
   std::unique_ptr<PGconn, CloseConnection> connection_;
   std::uint64_t generation_ = 0;
-  int lock_holder_ = 0;  // the server's process for the last connection that had the lock
   std::size_t queued_ = 0;
   Clock::time_point next_attempt_{};
   std::chrono::milliseconds pause_{0};

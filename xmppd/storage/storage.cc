@@ -207,7 +207,7 @@ class SqlStorage::Impl {
     const bool is_sqlite = options_.driver == sql::DriverKind::sqlite;
     const unsigned writers = is_sqlite ? 1U : std::max(1U, options_.writers);
     for (unsigned i = 0; i < writers; ++i) {
-      writers_.push_back(std::make_unique<Writer>(make_driver(false, i == 0), counters_));
+      writers_.push_back(std::make_unique<Writer>(make_driver(false), counters_));
       if (i == 0) sql::migrate(writers_[0]->executor.session(), sql::migrations());
     }
     // Every connection to ":memory:" would have a database of its own.
@@ -330,11 +330,8 @@ class SqlStorage::Impl {
     }
   }
 
-  [[nodiscard]] std::unique_ptr<sql::Driver> make_driver(bool is_reader,
-                                                         bool is_exclusive = false) const {
-    sql::SessionOptions session_of = session_options(options_, is_reader);
-    session_of.is_exclusive = is_exclusive;
-    return options_.make_driver(session_of);
+  [[nodiscard]] std::unique_ptr<sql::Driver> make_driver(bool is_reader) const {
+    return options_.make_driver(session_options(options_, is_reader));
   }
 
   // The next three: REQUIRES: mutex_ held.

@@ -140,6 +140,22 @@ TEST_F(Order, ASessionThatHoldsIsNotRead) {
   EXPECT_TRUE(romeo.saw("</stream:stream>"));
 }
 
+// What comes later is not reported by the socket again.
+TEST_F(Order, ASessionThatHeldWhileItWasSilentIsReadAgain) {
+  holder.is_of_session = true;
+  for (const bool is_let_go : {true, false}) {
+    romeo.write(message("hold"));
+    world.run_for(kSecond);
+    ASSERT_EQ(holder.holds.size(), 1U);
+    romeo.write(message("1"));
+    world.run_for(kSecond);
+    EXPECT_TRUE(ids_in(juliet.seen()).ends_with("hold ")) << juliet.seen();
+    if (is_let_go) holder.holds.clear();
+    world.run_for(is_let_go ? xmpp::Duration(kSecond) : kOrderPatience);
+    EXPECT_TRUE(ids_in(juliet.seen()).ends_with("hold 1 ")) << juliet.seen();
+  }
+}
+
 TEST_F(Order, ASessionIsReadAgainAfterAWhile) {
   holder.is_of_session = true;
   romeo.write(message("hold") + message("1") + message("hold") + message("2"));
