@@ -209,7 +209,7 @@ class Live(WireTest):
         hooks = {(row["hook"], row["stage"]) for row in self.module("info", "message")["hooks"]}
         self.assertIn(("ToAccount", "deliver"), hooks)
         self.assertEqual(self.module("info", "roster")["required_by"],
-                         ["blocking", "last", "subscription"])
+                         ["account_disco", "blocking", "last", "subscription"])
         answers = self.module("info", "ping")["answers"]
         self.assertEqual(answers[0]["request"], "{urn:xmpp:ping}ping")
         rows = {row["option"]: row for row in self.module_options("register")}

@@ -436,11 +436,11 @@ TEST_F(ModuleManagerTest, RequirementsAreKept) {
   EXPECT_EQ(reload("roster"), "");
   EXPECT_EQ(instances("roster"), 3U);
   EXPECT_EQ(instances("subscription"), 3U);
-  for (const auto* name : {"blocking", "last", "subscription", "roster"}) {
+  for (const auto* name : {"account_disco", "blocking", "last", "subscription", "roster"}) {
     EXPECT_EQ(unload(name), "") << name;
   }
   EXPECT_EQ(instances("roster"), 0U);
-  for (const auto* name : {"roster", "subscription", "last", "blocking"}) {
+  for (const auto* name : {"roster", "subscription", "last", "blocking", "account_disco"}) {
     EXPECT_EQ(load(name), "") << name;
   }
 }
