@@ -210,6 +210,7 @@ TEST_F(ModuleChangeTest, ComesAndGoes) {
 }
 
 TEST_F(ModuleChangeTest, StateGoesToTheNextInstance) {
+  const auto exceptions = exception_count();  // other tests throw
   EXPECT_EQ(change({}, {&one}), "");
   say("x");
   EXPECT_EQ(change({"probe"}, {&two}), "");
@@ -225,7 +226,7 @@ TEST_F(ModuleChangeTest, StateGoesToTheNextInstance) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(change({"probe"}, {&two}, 5ms), "");
   say("count");
   EXPECT_TRUE(romeo.saw("two#4")) << romeo.seen();
-  EXPECT_EQ(exception_count(), 0U);
+  EXPECT_EQ(exception_count(), exceptions);
 }
 
 TEST_F(ModuleChangeTest, AFailureChangesNothing) {
