@@ -170,6 +170,7 @@ bool SimWorld::can_run(const Node& node, Instant now) {
 Instant SimWorld::next_event() const {
   const auto clock_now = net_.now();
   Instant next = net_.next_arrival();
+  if (storage_stalled_until_ > clock_now) next = std::min(next, storage_stalled_until_);
   for (const Node& node : nodes_) {
     next = std::min(next, std::max(node.reactor->next_turn(), node.frozen_until));
     if (node.frozen_until > clock_now) next = std::min(next, node.frozen_until);
@@ -183,7 +184,9 @@ bool SimWorld::step(Instant latest) {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (can_run(nodes_[i], now)) runnable_.push_back(static_cast<int>(i));
   }
-  if (server_->storage().depth() != 0) runnable_.push_back(kStorage);
+  if (server_->storage().depth() != 0 && storage_stalled_until_ <= now) {
+    runnable_.push_back(kStorage);
+  }
   if (server_->offload().pending() != 0) runnable_.push_back(kOffload);
   if (runnable_.empty()) {
     const auto next = std::min(next_event(), latest);

@@ -84,6 +84,8 @@ class SimWorld {
 
   // A loop made by make_reactor() gets no turn until then: a client that does not read.
   void freeze(const xmpp::net::Reactor& loop, Instant until);
+  // The database does nothing until then.
+  void stall_storage(Instant until) { storage_stalled_until_ = until; }
 
   // Runs one thing that can run; if there is none, moves the clock to the next thing that will be,
   // at most to `latest`. False: nothing will happen by itself until `latest`, where the clock now
@@ -114,6 +116,7 @@ class SimWorld {
   std::shared_ptr<const xmppd::Entrance> entrance_;
   std::vector<std::unique_ptr<ClientLoop>> loops_;
   std::vector<Node> nodes_;
+  Instant storage_stalled_until_{};
   std::vector<int> runnable_;  // scratch of step()
 };
 

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/ownership.h"
 #include "core/worker.h"
 #include "unit/server/raw_client.h"
 
@@ -141,6 +142,40 @@ TEST(Link, NewerConnectionTakesTheResource) {
   EXPECT_EQ(world.server().session_count(), 1U);
 }
 
+TEST(Link, IsNotReadWhileItsStanzasFillAMailbox) {
+  World world({.seed = 17,
+               .workers = 2,
+               .config = "[limits]\nmailbox_depth = 1024\n[host.\"localhost\"]\n"});
+  const auto owner = [](const std::string& user) {
+    return owner_of(*xmpp::Jid::parse(user + "@localhost"), 2);
+  };
+  const std::string sender = "u0";
+  std::string recipient = "u1";
+  for (int i = 1; owner(recipient) == owner(sender); ++i) recipient = "u" + std::to_string(i);
+  for (const auto& user : {sender, recipient}) world.add_account(user + "@localhost");
+  RawClient from(world, {.window = 1 << 20});
+  RawClient to(world);
+  from.write(login(sender));
+  to.write(login(recipient));
+  world.run_for(kSecond);
+  const auto& busy = world.server().worker(owner(recipient)).reactor();
+  world.freeze(busy, world.now() + kSecond);
+  constexpr int kMessages = 12'000;
+  std::string all;
+  for (int i = 0; i < kMessages; ++i) all += "<message to='" + recipient + "@localhost/r'/>";
+  from.write(all);
+  world.run_for(std::chrono::milliseconds(500));
+  EXPECT_GT(busy.mail_depth(), 1'024U);
+  // What was read before the mailbox filled, and the read in which that shows, is sent on.
+  EXPECT_LT(busy.mail_depth(), 1'024U + 2 * 64 * 1024 / (all.size() / kMessages));
+  world.run_for(5 * kSecond);
+  std::size_t count = 0;
+  for (auto at = to.seen().find("<message"); at != std::string::npos; ++count) {
+    at = to.seen().find("<message", at + 1);
+  }
+  EXPECT_EQ(count, static_cast<std::size_t>(kMessages)) << "reading goes on where it stopped";
+}
+
 TEST(Link, WhatASocketDoesNotTakeFollowsWhenItDoes) {
   World world({.seed = 18});
   for (const auto* name : {"a@localhost", "b@localhost"}) world.add_account(name);
@@ -153,6 +188,27 @@ TEST(Link, WhatASocketDoesNotTakeFollowsWhenItDoes) {
   world.run_for(kSecond);
   EXPECT_TRUE(to.saw(std::string(30'000, 'x'))) << to.seen().size();
   EXPECT_TRUE(to.seen().ends_with("</message>"));
+}
+
+TEST(Link, ReadsNoFasterThanItsRate) {
+  World world({.seed = 19,
+               .config = "[limits]\nstanza_rate = 10000\nstanza_burst = 16384\n"
+                         "[host.\"localhost\"]\n"});
+  world.add_account("u@localhost");
+  RawClient client(world);
+  client.write(login("u"));
+  world.run_for(kSecond);
+  std::string all;
+  while (all.size() < 200'000) {
+    all += "<message to='u@localhost/r'><body>" + std::string(100, 'x') + "</body></message>";
+  }
+  client.write(all + "<message to='u@localhost/r' id='last'/>");
+  // The burst, and the read that spends more than there is; then by the rate.
+  world.run_for(10 * kSecond);
+  EXPECT_TRUE(client.saw("<body>x"));
+  EXPECT_FALSE(client.saw("id='last'"));
+  world.run_for(15 * kSecond);
+  EXPECT_TRUE(client.saw("id='last'"));
 }
 
 TEST(Link, SessionsOfAnAccountAreLimited) {

@@ -32,6 +32,15 @@ std::size_t count(const std::string& text, const std::string& part) {
   return found;
 }
 
+std::string id_of(const RawClient& client) {
+  const auto from = client.seen().find(" id='", client.seen().find("<enabled ")) + 5;
+  return client.seen().substr(from, client.seen().find('\'', from) - from);
+}
+std::string resume_of(const std::string& user, const std::string& id) {
+  return kHeader + plain(user) + kHeader + "<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + id +
+         "'/>";
+}
+
 // Takes a ticket for every message that reaches the fallback of an account.
 struct Holder {
   explicit Holder(SimWorld& its_world) : world(its_world) {
@@ -118,10 +127,7 @@ TEST_P(Sm, ResumptionWaitsForTickets) {
   auto client = std::make_unique<RawClient>(world);
   client->write(login("u0") + kEnable + message("u1") + message("u2"));
   world.run_for(kSecond);
-  const auto from = client->seen().find(" id='", client->seen().find("<enabled ")) + 5;
-  const auto id = client->seen().substr(from, client->seen().find('\'', from) - from);
-  const std::string resume =
-      kHeader + plain("u0") + kHeader + "<resume xmlns='urn:xmpp:sm:3' h='0' previd='" + id + "'/>";
+  const std::string resume = resume_of("u0", id_of(*client));
   client = std::make_unique<RawClient>(world);
   client->write(resume + message("u3"));
   world.run_for(kSecond);
@@ -139,6 +145,39 @@ TEST_P(Sm, ResumptionWaitsForTickets) {
   world.run_for(3 * kSecond);
   EXPECT_TRUE(client->saw("<resumed xmlns='urn:xmpp:sm:3' h='3'")) << client->seen();
   holder.tickets.clear();
+}
+
+TEST_P(Sm, AnOfflineMessageIsAcknowledgedOnceItIsStored) {
+  RawClient client(world);
+  client.write(login("u0") + kEnable + message("u1") + message("u2") + kRequest);
+  world.run_for(kSecond);
+  EXPECT_TRUE(client.saw(ack(2))) << client.seen();
+  world.stall_storage(world.now() + 2 * kSecond);
+  client.write(message("u1") + message("u2") + kRequest);
+  world.run_for(kSecond);
+  EXPECT_EQ(count(client.seen(), ack(2)), 2U) << client.seen();
+  EXPECT_FALSE(client.saw(ack(3)) || client.saw(ack(4))) << client.seen();
+  world.run_for(3 * kSecond);
+  EXPECT_TRUE(client.saw(ack(4))) << client.seen();
+}
+
+TEST_P(Sm, OnlyItsOwnerLearnsTheCountOfAnEndedSession) {
+  std::string id;
+  {
+    RawClient client(world);
+    client.write(login("u0") + kEnable + "<presence/>");
+    world.run_for(kSecond);
+    id = id_of(client);
+    client.write("</stream:stream>");
+    world.run_for(kSecond);
+  }
+  for (int i = 0; i < 6; ++i) {
+    RawClient client(world);
+    client.write(resume_of("u" + std::to_string(i), id));
+    world.run_for(kSecond);
+    EXPECT_TRUE(client.saw("<failed xmlns='urn:xmpp:sm:3'")) << client.seen();
+    EXPECT_EQ(client.saw("<failed xmlns='urn:xmpp:sm:3' h='1'"), i == 0) << client.seen();
+  }
 }
 
 // A client that counts and is cut off.
