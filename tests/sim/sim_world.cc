@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "core/worker.h"
+#include "xmpp/base/assert.h"
 #include "xmpp/base/hash.h"
 #include "xmpp/sasl/credentials.h"
 #include "xmppd/storage.h"
@@ -54,7 +55,7 @@ xmppd::Config make_config(const WorldOptions& options) {
     throw std::runtime_error("configuration of the simulation: " + errors);
   }
   parsed->server.workers = options.workers;
-  parsed->storage.path = ":memory:";
+  parsed->storage.path = options.disk == nullptr ? ":memory:" : "sim.db";
   for (auto& [name, profile] : parsed->profiles) {
     auto& iterations = profile.auth.scram_iterations;
     if (iterations == xmppd::ProfileConfig().auth.scram_iterations) {
@@ -81,18 +82,40 @@ struct SimWorld::ClientLoop {
 };
 
 SimWorld::SimWorld(const WorldOptions& options)
-    : rng_(options.seed),
+    : options_(options),
+      rng_(options.seed),
       net_(clock_, options.seed ^ 0x6e657477'6f726bULL),
-      environment_(clock_, options.seed * 1'000) {
+      environment_(clock_, options.seed * 1'000,
+                   options.disk == nullptr ? std::string() : options.disk->name()) {
   xmpp::seed_process_hash(options.seed);
-  server_ = std::make_unique<xmppd::Server>(make_config(options), environment_,
-                                            std::filesystem::path("/nonexistent"));
-  server_->start();
   entrance_ = std::make_shared<xmppd::Entrance>(xmppd::Entrance{
       .service = xmppd::Service::c2s, .tls = xmppd::TlsMode::none, .is_loopback = true});
+  start_server();
+}
+
+void SimWorld::start_server() {
+  server_ = std::make_unique<xmppd::Server>(make_config(options_), environment_,
+                                            std::filesystem::path("/nonexistent"));
+  server_->start();
+  // The workers are the first nodes.
+  std::vector<Node> nodes;
   for (std::size_t i = 0; i < server_->worker_count(); ++i) {
-    nodes_.push_back({&server_->worker(i).reactor(), environment_.pollers()[i]});
+    nodes.push_back({&server_->worker(i).reactor(), environment_.pollers()[i]});
   }
+  nodes_.insert(nodes_.begin(), nodes.begin(), nodes.end());
+}
+
+void SimWorld::crash_and_restart() {
+  XMPP_ASSERT(options_.disk != nullptr);
+  options_.disk->crash();
+  net_.cut_all();
+  nodes_.erase(nodes_.begin(),
+               nodes_.begin() + static_cast<std::ptrdiff_t>(server_->worker_count()));
+  server_.reset();
+  environment_.forget_pollers();
+  options_.disk->recover();
+  storage_stalled_until_ = {};
+  start_server();
 }
 
 SimWorld::~SimWorld() = default;
@@ -136,7 +159,11 @@ void SimWorld::freeze(const xmpp::net::Reactor& loop, Instant until) {
   }
 }
 
-bool SimWorld::can_run(const Node& node, Instant now) {
+bool SimWorld::can_store(Instant now) const {
+  return storage_stalled_until_ <= now && server_->storage().depth() != 0;
+}
+
+bool SimWorld::can_run(const Node& node, Instant now) const {
   if (node.frozen_until > now) return false;
   return node.poller->is_ready() || node.reactor->mail_depth() != 0 ||
          node.reactor->next_turn() <= now;
@@ -145,6 +172,7 @@ bool SimWorld::can_run(const Node& node, Instant now) {
 Instant SimWorld::next_event() const {
   const auto clock_now = net_.now();
   Instant next = net_.next_arrival();
+  if (storage_stalled_until_ > clock_now) next = std::min(next, storage_stalled_until_);
   for (const Node& node : nodes_) {
     next = std::min(next, std::max(node.reactor->next_turn(), node.frozen_until));
     if (node.frozen_until > clock_now) next = std::min(next, node.frozen_until);
@@ -158,7 +186,7 @@ bool SimWorld::step(Instant latest) {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (can_run(nodes_[i], now)) runnable_.push_back(static_cast<int>(i));
   }
-  if (server_->storage().depth() != 0) runnable_.push_back(kStorage);
+  if (can_store(now)) runnable_.push_back(kStorage);
   if (server_->offload().pending() != 0) runnable_.push_back(kOffload);
   if (runnable_.empty()) {
     const auto next = std::min(next_event(), latest);

@@ -18,6 +18,7 @@
 #include "core/environment.h"
 #include "core/server.h"
 #include "sim/sim_net.h"
+#include "sim/sim_vfs.h"
 #include "xmpp/base/random.h"
 #include "xmpp/base/time.h"
 #include "xmpp/net/reactor.h"
@@ -32,6 +33,9 @@ struct WorldOptions {
   unsigned workers = 2;
   // TOML, read behind the world's own: hosts, modules' options, limits.
   std::string config = "[host.\"localhost\"]\n";
+  // Where the database lies, on which the server may be restarted; null: in memory, failing never.
+  // Must outlive the world.
+  SimDisk* disk = nullptr;
 };
 
 // The configuration of a world; throws std::runtime_error with the configuration's own errors.
@@ -39,17 +43,22 @@ struct WorldOptions {
 
 class SimEnvironment final : public xmppd::Environment {
  public:
-  SimEnvironment(xmpp::ManualClock& clock, std::uint64_t seed) : clock_(clock), seed_(seed) {}
+  SimEnvironment(xmpp::ManualClock& clock, std::uint64_t seed, std::string vfs = {})
+      : clock_(clock), seed_(seed), vfs_(std::move(vfs)) {}
   [[nodiscard]] xmpp::Clock& clock() override { return clock_; }
   [[nodiscard]] std::unique_ptr<xmpp::net::Poller> make_poller() override;
   [[nodiscard]] std::unique_ptr<xmpp::Rng> make_rng() override;
   [[nodiscard]] bool has_threads() const override { return false; }
+  [[nodiscard]] std::string storage_vfs() const override { return vfs_; }
   // In the order of the workers.
   [[nodiscard]] const std::vector<SimPoller*>& pollers() const noexcept { return pollers_; }
+  // The server is gone, and its pollers with it.
+  void forget_pollers() noexcept { pollers_.clear(); }
 
  private:
   xmpp::ManualClock& clock_;
   std::uint64_t seed_;
+  std::string vfs_;
   std::vector<SimPoller*> pollers_;
 };
 
@@ -77,6 +86,12 @@ class SimWorld {
   // A loop made by make_reactor() gets no turn until then: a client that does not read.
   void freeze(const xmpp::net::Reactor& loop, Instant until);
 
+  // The storage gets no turn until then: a slow disk.
+  void stall_storage(Instant until) noexcept { storage_stalled_until_ = until; }
+  // The machine of the server fails and comes back: every connection breaks, what was under way or
+  // not synced is lost, a new server starts on the disk. REQUIRES: options.disk.
+  void crash_and_restart();
+
   // Runs one thing that can run; if there is none, moves the clock to the next thing that will be,
   // at most to `latest`. False: nothing will happen by itself until `latest`, where the clock now
   // stands (kNever: it did not move).
@@ -93,9 +108,12 @@ class SimWorld {
     Instant frozen_until{};
   };
   struct ClientLoop;
-  [[nodiscard]] static bool can_run(const Node& node, Instant now);
+  void start_server();
+  [[nodiscard]] bool can_run(const Node& node, Instant now) const;
+  [[nodiscard]] bool can_store(Instant now) const;
   [[nodiscard]] Instant next_event() const;
 
+  WorldOptions options_;
   xmpp::ManualClock clock_;
   xmpp::SeededRng rng_;
   SimNet net_;
@@ -105,6 +123,7 @@ class SimWorld {
   std::vector<std::unique_ptr<ClientLoop>> loops_;
   std::vector<Node> nodes_;
   std::vector<int> runnable_;  // scratch of step()
+  Instant storage_stalled_until_{};
 };
 
 }  // namespace sim
