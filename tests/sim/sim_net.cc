@@ -66,6 +66,21 @@ void SimNet::end(Connection& connection, Pipe& pipe) {
   pipe.under_way.push_back({arrival_time(connection, pipe), {}, true});
 }
 
+void SimNet::cut(Connection& connection) {
+  connection.is_cut = true;
+  for (Pipe* pipe : {&connection.up, &connection.down}) {
+    pipe->under_way.clear();
+    pipe->arrived.clear();
+    pipe->unread = 0;
+  }
+}
+
+void SimNet::cut_all() {
+  for (const auto& weak : connections_) {
+    if (const auto connection = weak.lock()) cut(*connection);
+  }
+}
+
 void SimNet::settle(Pipe& pipe, Instant now) {
   while (!pipe.under_way.empty() && pipe.under_way.front().at <= now) {
     pipe.arrived += pipe.under_way.front().bytes;
@@ -144,12 +159,7 @@ void SimChannel::shutdown_write() noexcept {
 }
 
 void SimChannel::cut() {
-  connection_->is_cut = true;
-  for (SimNet::Pipe* pipe : {&in_, &out_}) {
-    pipe->under_way.clear();
-    pipe->arrived.clear();
-    pipe->unread = 0;
-  }
+  SimNet::cut(*connection_);
 }
 
 void SimChannel::silence() {

@@ -47,6 +47,8 @@ class SimNet {
   };
   // `client_address` is what the server sees as its peer's address.
   [[nodiscard]] Ends connect(std::string client_address, const LinkQuality& quality);
+  // Every connection breaks.
+  void cut_all();
   // The earliest arrival that lies in the future; kNever if nothing is under way.
   [[nodiscard]] Instant next_arrival() const noexcept;
   [[nodiscard]] Instant now() const noexcept { return clock_.now(); }
@@ -78,6 +80,7 @@ class SimNet {
   };
   void send(Connection& connection, Pipe& pipe, std::string_view bytes);
   void end(Connection& connection, Pipe& pipe);
+  static void cut(Connection& connection);
   [[nodiscard]] Instant arrival_time(Connection& connection, const Pipe& pipe);
   static void settle(Pipe& pipe, Instant now);
 

@@ -369,6 +369,7 @@ void SimDisk::recover() {
   }
   has_crashed_ = false;
   crash_after_ = 0;
+  fail_one_in_ = 0;
 }
 
 }  // namespace sim

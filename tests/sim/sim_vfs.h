@@ -28,6 +28,8 @@ class SimDisk {
 
   // The power goes after so many more writes and syncs; 0: never. From then on everything fails.
   void crash_after(std::uint64_t operations) noexcept { crash_after_ = operations; }
+  // Now.
+  void crash() noexcept { has_crashed_ = true; }
   [[nodiscard]] bool has_crashed() const noexcept { return has_crashed_; }
   // One write or sync in `one_in` fails; 0: none.
   void fail(std::uint64_t one_in) noexcept { fail_one_in_ = one_in; }

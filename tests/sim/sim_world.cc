@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "core/worker.h"
+#include "xmpp/base/assert.h"
 #include "xmpp/base/hash.h"
 #include "xmpp/sasl/credentials.h"
 #include "xmppd/storage.h"
@@ -54,7 +55,7 @@ xmppd::Config make_config(const WorldOptions& options) {
     throw std::runtime_error("configuration of the simulation: " + errors);
   }
   parsed->server.workers = options.workers;
-  parsed->storage.path = ":memory:";
+  parsed->storage.path = options.disk == nullptr ? ":memory:" : "sim.db";
   if (!options.directory.empty()) {
     parsed->server.data_dir = options.directory;
     parsed->storage.path = options.directory / "sim.db";
@@ -88,35 +89,48 @@ SimWorld::SimWorld(const WorldOptions& options)
     : options_(options),
       rng_(options.seed),
       net_(clock_, options.seed ^ 0x6e657477'6f726bULL),
-      environment_(clock_, options.seed * 1'000) {
+      environment_(clock_, options.seed * 1'000,
+                   options.disk == nullptr ? std::string() : options.disk->name()) {
   xmpp::seed_process_hash(options.seed);
-  start_server();
   entrance_ = std::make_shared<xmppd::Entrance>(xmppd::Entrance{
       .service = xmppd::Service::c2s, .tls = xmppd::TlsMode::none, .is_loopback = true});
+  start_server();
 }
 
 void SimWorld::start_server() {
   server_ = std::make_unique<xmppd::Server>(make_config(options_), environment_,
                                             std::filesystem::path("/nonexistent"));
   server_->start();
+  // The workers are the first nodes.
+  std::vector<Node> nodes;
   for (std::size_t i = 0; i < server_->worker_count(); ++i) {
     auto& reactor = server_->worker(i).reactor();
     // With every third seed whatever may wait for another turn does.
-    if (options.seed % 3 == 0) reactor.set_slices({{}, {}, {}, {}, {}});
-    nodes_.push_back({&reactor, environment_.pollers()[i]});
+    if (options_.seed % 3 == 0) reactor.set_slices({{}, {}, {}, {}, {}});
+    nodes.push_back({&reactor, environment_.pollers()[i]});
   }
+  nodes_.insert(nodes_.begin(), nodes.begin(), nodes.end());
+}
+
+void SimWorld::stop_server() {
+  nodes_.erase(nodes_.begin(),
+               nodes_.begin() + static_cast<std::ptrdiff_t>(server_->worker_count()));
+  server_.reset();
+  environment_.forget_pollers();
+}
+
+void SimWorld::crash_and_restart() {
+  XMPP_ASSERT(options_.disk != nullptr);
+  options_.disk->crash();
+  net_.cut_all();
+  stop_server();
+  options_.disk->recover();
+  storage_stalled_until_ = {};
+  start_server();
 }
 
 void SimWorld::restart_server() {
-  const auto is_of_server = [this](const Node& node) {
-    for (std::size_t i = 0; i < server_->worker_count(); ++i) {
-      if (node.reactor == &server_->worker(i).reactor()) return true;
-    }
-    return false;
-  };
-  std::erase_if(nodes_, is_of_server);
-  server_.reset();
-  environment_.forget_pollers();
+  stop_server();
   start_server();
 }
 
@@ -161,7 +175,11 @@ void SimWorld::freeze(const xmpp::net::Reactor& loop, Instant until) {
   }
 }
 
-bool SimWorld::can_run(const Node& node, Instant now) {
+bool SimWorld::can_store(Instant now) const {
+  return storage_stalled_until_ <= now && server_->storage().depth() != 0;
+}
+
+bool SimWorld::can_run(const Node& node, Instant now) const {
   if (node.frozen_until > now) return false;
   return node.poller->is_ready() || node.reactor->mail_depth() != 0 ||
          node.reactor->next_turn() <= now;
@@ -184,9 +202,7 @@ bool SimWorld::step(Instant latest) {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     if (can_run(nodes_[i], now)) runnable_.push_back(static_cast<int>(i));
   }
-  if (server_->storage().depth() != 0 && storage_stalled_until_ <= now) {
-    runnable_.push_back(kStorage);
-  }
+  if (can_store(now)) runnable_.push_back(kStorage);
   if (server_->offload().pending() != 0) runnable_.push_back(kOffload);
   if (runnable_.empty()) {
     const auto next = std::min(next_event(), latest);

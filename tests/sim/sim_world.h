@@ -19,6 +19,7 @@
 #include "core/environment.h"
 #include "core/server.h"
 #include "sim/sim_net.h"
+#include "sim/sim_vfs.h"
 #include "xmpp/base/random.h"
 #include "xmpp/base/time.h"
 #include "xmpp/net/reactor.h"
@@ -35,6 +36,9 @@ struct WorldOptions {
   std::string config = "[host.\"localhost\"]\n";
   // Where data is that outlives a server; empty: none does.
   std::filesystem::path directory;
+  // Instead of that, a simulated disk on which the server may be restarted; null: in memory,
+  // failing never. Must outlive the world.
+  SimDisk* disk = nullptr;
 };
 
 // The configuration of a world; throws std::runtime_error with the configuration's own errors.
@@ -42,19 +46,22 @@ struct WorldOptions {
 
 class SimEnvironment final : public xmppd::Environment {
  public:
-  SimEnvironment(xmpp::ManualClock& clock, std::uint64_t seed) : clock_(clock), seed_(seed) {}
+  SimEnvironment(xmpp::ManualClock& clock, std::uint64_t seed, std::string vfs = {})
+      : clock_(clock), seed_(seed), vfs_(std::move(vfs)) {}
   [[nodiscard]] xmpp::Clock& clock() override { return clock_; }
   [[nodiscard]] std::unique_ptr<xmpp::net::Poller> make_poller() override;
   [[nodiscard]] std::unique_ptr<xmpp::Rng> make_rng() override;
   [[nodiscard]] bool has_threads() const override { return false; }
+  [[nodiscard]] std::string storage_vfs() const override { return vfs_; }
   // In the order of the workers.
   [[nodiscard]] const std::vector<SimPoller*>& pollers() const noexcept { return pollers_; }
-  // Those that were made belong to a server that is gone.
+  // The server is gone, and its pollers with it.
   void forget_pollers() noexcept { pollers_.clear(); }
 
  private:
   xmpp::ManualClock& clock_;
   std::uint64_t seed_;
+  std::string vfs_;
   std::vector<SimPoller*> pollers_;
 };
 
@@ -84,8 +91,12 @@ class SimWorld {
 
   // A loop made by make_reactor() gets no turn until then: a client that does not read.
   void freeze(const xmpp::net::Reactor& loop, Instant until);
-  // The database does nothing until then.
-  void stall_storage(Instant until) { storage_stalled_until_ = until; }
+
+  // The storage gets no turn until then: a slow disk.
+  void stall_storage(Instant until) noexcept { storage_stalled_until_ = until; }
+  // The machine of the server fails and comes back: every connection breaks, what was under way or
+  // not synced is lost, a new server starts on the disk. REQUIRES: options.disk.
+  void crash_and_restart();
 
   // Runs one thing that can run; if there is none, moves the clock to the next thing that will be,
   // at most to `latest`. False: nothing will happen by itself until `latest`, where the clock now
@@ -104,7 +115,9 @@ class SimWorld {
   };
   struct ClientLoop;
   void start_server();
-  [[nodiscard]] static bool can_run(const Node& node, Instant now);
+  void stop_server();
+  [[nodiscard]] bool can_run(const Node& node, Instant now) const;
+  [[nodiscard]] bool can_store(Instant now) const;
   [[nodiscard]] Instant next_event() const;
 
   const WorldOptions options_;
@@ -116,8 +129,8 @@ class SimWorld {
   std::shared_ptr<const xmppd::Entrance> entrance_;
   std::vector<std::unique_ptr<ClientLoop>> loops_;
   std::vector<Node> nodes_;
-  Instant storage_stalled_until_{};
   std::vector<int> runnable_;  // scratch of step()
+  Instant storage_stalled_until_{};
 };
 
 }  // namespace sim

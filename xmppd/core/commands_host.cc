@@ -309,7 +309,7 @@ ResultTask add_host(CommandContext& context, CommandArguments arguments) {
   auto wrong = co_await std::move(applying);
   if (wrong && find_host(context.server, name) == nullptr) {
     auto removing = unstore_host(context, name);
-    co_await removing;
+    (void)co_await removing;
   }
   if (wrong) co_return xmpp::Err(std::move(*wrong));
   xmpp::log::info(kLog, "host added", {kv("host", name)});

@@ -134,6 +134,7 @@ void SmStore::restore_all(Server& server) {
   }
   std::size_t restored = 0;
   for (const SmStored& stored : *all) {
+    if (!stored.session.jid.is_full()) continue;  // a damaged row; it goes with its account
     Worker& owner = server.worker(owner_of(stored.session.jid, server.worker_count()));
     Host* host = owner.find_host(stored.session.jid.domain());
     if (host != nullptr && restore(owner, *host, stored)) {

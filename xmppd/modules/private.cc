@@ -36,6 +36,16 @@ std::string markup_of(Element element) {
   return out;
 }
 
+// Anything else would break the stream of who asked.
+bool is_element(std::string_view stored) {
+  constexpr xmpp::xml::Limits kAny{.stanza_bytes = 1 << 27,
+                                   .depth = 1'000,
+                                   .attributes = 10'000,
+                                   .prefixes = 10'000,
+                                   .nodes = 1 << 22};
+  return xmpp::xml::Document::parse(stored, {}, kAny).has_value();
+}
+
 IqReply with_content(std::string_view content) {
   return IqReply::with(
       xmpp::Payload(PrivateXml::codec.name,
@@ -85,6 +95,9 @@ class Private final : public Module {
         account, asked.key);
     auto found = co_await pending;
     if (!found) co_return failed(found.error());
+    if (*found && !is_element(**found)) {
+      co_return failed({StorageErrorCode::corrupt, "no element"});
+    }
     // What was never stored is empty, as it was asked for.
     co_return with_content(*found ? **found : asked.markup);
   }

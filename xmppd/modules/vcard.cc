@@ -16,6 +16,18 @@ using xmpp::xep::VcardTemp;
 
 namespace {
 constexpr const char* kSpace = "vcard";
+
+// Anything else would break the stream of who asked.
+bool is_card(std::string_view stored) {
+  constexpr xmpp::xml::Limits kAny{.stanza_bytes = 1 << 27,
+                                   .depth = 1'000,
+                                   .attributes = 10'000,
+                                   .prefixes = 10'000,
+                                   .nodes = 1 << 22};
+  const auto document = xmpp::xml::Document::parse(stored, {}, kAny);
+  return document && document->root().is(VcardTemp::codec.name);
+}
+
 }  // namespace
 
 class Vcard final : public Module {
@@ -38,6 +50,7 @@ class Vcard final : public Module {
         [](Tx& tx, const Jid& who) { return tx.account_data().find(who, kSpace, ""); }, owner);
     auto found = co_await pending;
     if (!found) co_return failed(found.error());
+    if (*found && !is_card(**found)) co_return failed({StorageErrorCode::corrupt, "no vCard"});
     if (*found) co_return IqReply::with(xmpp::Payload(VcardTemp::codec.name, std::move(**found)));
     // XEP-0054 3.3: somebody else's is answered as if there was no such account.
     co_return IqReply::error(call.target == Target::own_account

@@ -49,7 +49,7 @@ std::int64_t to_ms(xmpp::Timestamp at) noexcept {
 }
 
 xmpp::Timestamp from_ms(std::int64_t ms) noexcept {
-  return xmpp::Timestamp(std::chrono::milliseconds(ms));
+  return timestamp_from(ms);
 }
 
 // REQUIRES: `jid` is the address of an account.

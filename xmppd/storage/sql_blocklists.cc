@@ -12,7 +12,7 @@ StorageResult<std::vector<Jid>> SqlBlocklists::load(const Jid& account) {
     Query select =
         session_.query("SELECT jid FROM blocked WHERE host = ? AND username = ? ORDER BY jid");
     select.bind(account.domain()).bind(account.local());
-    while (select.step()) jids.push_back(Jid::from_prepared(select.text(0)));
+    while (select.step()) jids.push_back(jid_from(select.text(0)));
     return jids;
   });
 }

@@ -71,7 +71,7 @@ StorageResult<std::vector<OfflineMessage>> SqlOfflineMessages::load(const Jid& a
       OfflineMessage& message = loaded.emplace_back();
       message.number = static_cast<std::uint64_t>(select.integer(0));
       message.sender = Jid::from_prepared(select.text(1));
-      message.received_at = Timestamp(std::chrono::milliseconds(select.integer(2)));
+      message.received_at = timestamp_from(select.integer(2));
       message.stanza = select.text(3);
       size += message.stanza.size();
     }

@@ -43,9 +43,10 @@ StorageResult<RosterRecord> SqlRosters::load(const Jid& account) {
     contacts.bind(account.domain()).bind(account.local());
     while (contacts.step()) {
       RosterContact& contact = roster.contacts.emplace_back();
-      contact.jid = Jid::from_prepared(contacts.text(0));
+      contact.jid = jid_from(contacts.text(0));
+      if (contact.jid.is_full()) throw DataError("a contact with a resource in the database");
       contact.is_listed = contacts.integer(1) != 0;
-      contact.name = contacts.text(2);
+      contact.name = text_from(contacts.text(2));
       contact.subscription = subscription_of(contacts.integer(3));
       contact.is_asked = contacts.integer(4) != 0;
       contact.is_approved = contacts.integer(5) != 0;
@@ -61,7 +62,7 @@ StorageResult<RosterRecord> SqlRosters::load(const Jid& account) {
       const std::string contact = groups.text(0);
       while (at != roster.contacts.end() && at->jid.str() < contact) ++at;
       if (at == roster.contacts.end()) throw DataError("a group of no contact");
-      at->groups.push_back(groups.text(1));
+      at->groups.push_back(text_from(groups.text(1)));
     }
     Query presence =
         session_.query("SELECT presence FROM last_presences WHERE host = ? AND username = ?");

@@ -3,17 +3,6 @@
 #include "xmpp/base/assert.h"
 
 namespace xmppd::sql {
-namespace {
-
-std::int64_t milliseconds(xmpp::Duration value) noexcept {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(value).count();
-}
-
-xmpp::Timestamp timestamp(std::int64_t milliseconds) noexcept {
-  return xmpp::Timestamp(std::chrono::milliseconds(milliseconds));
-}
-
-}  // namespace
 
 StorageResult<void> SqlSmQueues::put(const SmSessionRecord& session) {
   XMPP_ASSERT(session.jid.is_full());
@@ -25,9 +14,9 @@ StorageResult<void> SqlSmQueues::put(const SmSessionRecord& session) {
         " acknowledged = excluded.acknowledged, detached_at_ms = excluded.detached_at_ms,"
         " presence = excluded.presence, slots = excluded.slots");
     upsert.bind(session.id).bind(session.jid.domain()).bind(session.jid.local());
-    upsert.bind(session.jid.resource()).bind(milliseconds(session.window));
+    upsert.bind(session.jid.resource()).bind(to_milliseconds(session.window));
     upsert.bind(std::int64_t{session.handled}).bind(std::int64_t{session.acknowledged});
-    upsert.bind(milliseconds(session.detached_at.time_since_epoch()));
+    upsert.bind(to_milliseconds(session.detached_at.time_since_epoch()));
     upsert.bind_blob(session.presence).bind_blob(session.slots).post();
   });
 }
@@ -44,7 +33,7 @@ StorageResult<void> SqlSmQueues::append(const std::string& id,
       Query insert =
           session_.change("INSERT INTO sm_stanzas (id, place, at_ms, stanza) VALUES (?, ?, ?, ?)");
       insert.bind(id).bind(static_cast<std::int64_t>(stanza.place));
-      insert.bind(milliseconds(stanza.at.time_since_epoch())).bind_blob(stanza.stanza).post();
+      insert.bind(to_milliseconds(stanza.at.time_since_epoch())).bind_blob(stanza.stanza).post();
     }
   });
 }
@@ -73,12 +62,14 @@ StorageResult<std::vector<SmStored>> SqlSmQueues::load() {
     while (sessions.step()) {
       SmSessionRecord& one = all.emplace_back().session;
       one.id = sessions.text(0);
-      one.jid = xmpp::Jid::from_prepared(sessions.text(2) + '@' + sessions.text(1) + '/' +
-                                         sessions.text(3));
-      one.window = std::chrono::milliseconds(sessions.integer(4));
+      // What is no address stays empty: one damaged row must not keep the others away.
+      const auto jid =
+          xmpp::Jid::parse(sessions.text(2) + '@' + sessions.text(1) + '/' + sessions.text(3));
+      if (jid) one.jid = *jid;
+      one.window = duration_from(sessions.integer(4));
       one.handled = static_cast<std::uint32_t>(sessions.integer(5));
       one.acknowledged = static_cast<std::uint32_t>(sessions.integer(6));
-      one.detached_at = timestamp(sessions.integer(7));
+      one.detached_at = timestamp_from(sessions.integer(7));
       one.presence = sessions.text(8);
       one.slots = sessions.text(9);
     }
@@ -91,7 +82,7 @@ StorageResult<std::vector<SmStored>> SqlSmQueues::load() {
       while (at != all.end() && at->session.id < id) ++at;
       if (at == all.end()) throw DataError("a stanza of no session");
       at->stanzas.push_back({.place = static_cast<std::uint64_t>(stanzas.integer(1)),
-                             .at = timestamp(stanzas.integer(2)),
+                             .at = timestamp_from(stanzas.integer(2)),
                              .stanza = stanzas.text(3)});
     }
     return all;

@@ -3,10 +3,29 @@
 // Thread-safety: the thread of the session.
 #pragma once
 
+#include <algorithm>
+
 #include "storage/session.h"
 #include "xmppd/storage.h"
 
 namespace xmppd::sql {
+
+// Stored times. What no time can be becomes the nearest that can.
+[[nodiscard]] constexpr std::int64_t to_milliseconds(xmpp::Duration value) noexcept {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(value).count();
+}
+[[nodiscard]] constexpr xmpp::Duration duration_from(std::int64_t milliseconds) noexcept {
+  // A quarter of what fits, so that sums and differences of two fit, too.
+  constexpr std::int64_t kMost = to_milliseconds(xmpp::Duration::max()) / 4;
+  return std::chrono::milliseconds(std::clamp(milliseconds, -kMost, kMost));
+}
+[[nodiscard]] constexpr xmpp::Timestamp timestamp_from(std::int64_t milliseconds) noexcept {
+  return xmpp::Timestamp(duration_from(milliseconds));
+}
+// A stored address, or text that goes to clients; both throw DataError if it is none, e.g. because
+// a client's stream could not contain it.
+[[nodiscard]] xmpp::Jid jid_from(std::string_view text);
+[[nodiscard]] std::string text_from(std::string text);
 
 class SqlAccounts final : public Accounts {
  public:

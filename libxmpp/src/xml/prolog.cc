@@ -75,11 +75,12 @@ std::optional<ParseError> check_declaration(std::string_view inside) noexcept {
   return std::nullopt;
 }
 
-// UTF-16 or UTF-32, by its byte order mark or by the zeros in its first character (XML 1.0 F.1).
+// UTF-16 or UTF-32, by its byte order mark or by the zeros beside its "<" (XML 1.0 F.1). Nothing
+// else with a zero: one byte alone must not mean anything that the second takes back.
 bool is_wide_encoding(std::string_view bytes) noexcept {
-  const std::string_view start = bytes.substr(0, 2);
-  return start.starts_with('\xFF') || start.starts_with('\xFE') ||
-         start.find('\0') != std::string_view::npos;
+  using namespace std::string_view_literals;
+  return bytes.starts_with('\xFF') || bytes.starts_with('\xFE') || bytes.starts_with('\0') ||
+         bytes.starts_with("<\0"sv);
 }
 
 }  // namespace

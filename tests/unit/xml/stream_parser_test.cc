@@ -117,6 +117,18 @@ TEST(StreamParser, KnowsOtherEncodingsByTheirFirstBytes) {
   }
 }
 
+// A zero behind anything but "<" says nothing of the encoding, or the first byte alone would have
+// to wait for it.
+TEST(StreamParser, RefusesZerosAlikeHoweverTheyCome) {
+  const auto expected =
+      "error " + std::to_string(static_cast<int>(ParseError::not_well_formed)) + "\n";
+  for (const std::string& bytes :
+       {std::string("x\0", 2), std::string(" \0<\0", 4), std::string("\x0F\0", 2)}) {
+    EXPECT_EQ(events({bytes}), expected);
+    EXPECT_EQ(events({bytes.substr(0, 1), bytes.substr(1)}), expected);
+  }
+}
+
 TEST(StreamParser, StaysFailed) {
   StreamParser parser;
   parser.feed("x<stream>");
