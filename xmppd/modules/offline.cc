@@ -46,7 +46,12 @@ struct Held {
   Ticket ticket;
 };
 
+// A stored message: once others have gone, its number may come again.
+using Identity = std::pair<std::uint64_t, xmpp::Timestamp>;
+
 struct State {
+  // Of these the session knows already: they were delivered, but could not be removed.
+  std::vector<Identity> unremoved;
   bool is_flushing = false;
   bool is_holding = false;
   bool is_known_empty = false;
@@ -231,10 +236,9 @@ class Offline final : public Module {
 
   Task<void> flush(Account& account) {
     State& state = account[state_];
-    std::uint64_t done = 0;
     for (;;) {
       const std::uint64_t commits = state.commits;
-      auto loading = load(account.jid(), done);
+      auto loading = load(account.jid());
       auto batch = co_await loading;
       if (!batch) {
         log_failure(batch.error());
@@ -250,21 +254,21 @@ class Offline final : public Module {
       if (taker == nullptr) break;
       const Jid jid = taker->jid();
       const std::uint64_t mark = (*taker)[mark_].flush = ++flushes_;
-      deliver(*taker, *batch);
+      deliver(*taker, *batch, state.unremoved);
       const std::uint64_t drained = taker->times_drained();
       const bool is_counted = taker->is_counted();
       auto writing = wait_until_written(account, jid, mark, drained);
       const bool is_written = co_await std::move(writing);
       // What a client that acknowledges has not got finds its way without us.
       if (!is_written && !is_counted) continue;  // to somebody else, if there is one
-      done = batch->back().number;
-      auto removing = remove(account.jid(), done);
+      auto removing = remove(account.jid(), batch->back().number);
       auto removed = co_await removing;
-      if (!removed) {
-        // It comes again at the next login.
-        log_failure(removed.error());
-        break;
-      }
+      state.unremoved.clear();
+      if (removed) continue;
+      // It will be tried again when there is more to deliver.
+      log_failure(removed.error());
+      for (const auto& one : *batch) state.unremoved.emplace_back(one.number, one.received_at);
+      break;
     }
     state.is_flushing = false;
     release(account);
@@ -276,14 +280,12 @@ class Offline final : public Module {
     for (Held& one : std::exchange(state.held, {})) account.host().send(std::move(one.stanza));
   }
 
-  xmpp::Completion<StorageResult<std::vector<OfflineMessage>>> load(const Jid& account,
-                                                                    std::uint64_t after) {
+  // Always from the first: what has been delivered is removed, and numbers may begin anew then.
+  xmpp::Completion<StorageResult<std::vector<OfflineMessage>>> load(const Jid& account) {
     return scope_->storage().read(
         scope_->reactor(), account,
-        [](Tx& tx, const Jid& who, std::uint64_t number) {
-          return tx.offline().load(who, number, kBatch, kBatchBytes);
-        },
-        account, after);
+        [](Tx& tx, const Jid& who) { return tx.offline().load(who, 0, kBatch, kBatchBytes); },
+        account);
   }
 
   xmpp::Completion<StorageResult<std::uint64_t>> remove(const Jid& account, std::uint64_t up_to) {
@@ -295,8 +297,11 @@ class Offline final : public Module {
         account, up_to);
   }
 
-  void deliver(Session& session, const std::vector<OfflineMessage>& batch) {
+  void deliver(Session& session, const std::vector<OfflineMessage>& batch,
+               const std::vector<Identity>& known) {
     for (const OfflineMessage& message : batch) {
+      const Identity identity{message.number, message.received_at};
+      if (std::find(known.begin(), known.end(), identity) != known.end()) continue;
       if (auto stanza = parse_kept(message, session.host().jid())) {
         session.deliver(std::move(*stanza));
       } else {

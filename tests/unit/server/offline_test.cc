@@ -3,7 +3,9 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
+#include "sim/sim_vfs.h"
 #include "unit/server/raw_client.h"
 
 namespace xmppd {
@@ -72,6 +74,44 @@ TEST(Offline, LiveMessagesKeepTheirOrderHoweverMany) {
       at = found;
     }
   }
+}
+
+int occurrences(std::string_view text, std::string_view what) {
+  int count = 0;
+  for (auto at = text.find(what); at != std::string_view::npos; at = text.find(what, at + 1)) {
+    ++count;
+  }
+  return count;
+}
+
+TEST(Offline, WhatCouldNotBeRemovedIsNotDeliveredTwice) {
+  sim::SimDisk disk("offline-test", 1);
+  World world({.seed = 1, .disk = &disk});
+  for (const auto* name : {"romeo", "juliet"}) world.add_account(name + std::string("@localhost"));
+  RawClient romeo(world);
+  romeo.write(login("romeo") + messages("first", 2));
+  world.run_for(kSecond);
+  RawClient juliet(world);
+  juliet.write(login("juliet"));
+  world.run_for(kSecond);
+  disk.fail(1);
+  juliet.write("<presence/>");
+  world.run_for(20 * kSecond);
+  disk.fail(0);
+  ASSERT_EQ(occurrences(juliet.seen(), "id='first1'"), 1);
+  juliet.write("<presence><priority>-1</priority></presence>");
+  world.run_for(kSecond);
+  romeo.write(messages("second", 2));
+  world.run_for(kSecond);
+  juliet.write("<presence/>");
+  world.run_for(20 * kSecond);
+  EXPECT_EQ(occurrences(juliet.seen(), "id='first0'"), 1) << juliet.seen();
+  EXPECT_EQ(occurrences(juliet.seen(), "id='first1'"), 1);
+  EXPECT_EQ(occurrences(juliet.seen(), "id='second1'"), 1) << juliet.seen();
+  RawClient later(world);
+  later.write(login("juliet") + "<presence/>");
+  world.run_for(kSecond);
+  EXPECT_EQ(occurrences(later.seen(), "Offline storage"), 0) << later.seen();
 }
 
 }  // namespace
