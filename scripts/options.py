@@ -13,8 +13,8 @@ PAGE = ROOT / "docs/options.md"
 HEAD = """# Limits and options
 
 Made by `scripts/options.py` from the declarations in the sources. Durations are written as "60s",
-"5m", "1h"; sizes as a number of bytes or as "256KiB". A value outside its bounds, and a key that is
-not listed, is an error with file, line and column.
+"5m", "1h", "1d"; sizes as a number of bytes or as "256KiB". A value outside its bounds, and a key
+that is not listed, is an error with file, line and column.
 
 """
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[{}(),]|[^\s"{}(),\\]+')

@@ -14,7 +14,8 @@ MARKER = re.compile(r"// (XEP-\d{4}|RFC \d{4})(?: (\d[\w.]*))? (complete|partial
 HEAD = """# Specifications
 
 What is implemented, where, and what is missing of it. Made by `scripts/xeps.py` from the first
-lines of the sources; `codec` reads and writes the elements, `module` is what the server does.
+lines of the sources; `codec` reads and writes the elements, `module` is what the server does. What
+the stream itself does is not listed: RFC 6120, RFC 7590, XEP-0368, XEP-0440, XEP-0478.
 
 """
 COLUMNS = ["Specification", "Version", "Part", "File", "State"]
