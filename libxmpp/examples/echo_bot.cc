@@ -26,10 +26,13 @@ int main(int argc, char** argv) {
     answer.add_text("body", *body);
     client.send(answer);
   });
+  bool has_failed = false;
   client.on_closed([&](std::optional<xmpp::ClientFailure> failure) {
+    has_failed = failure.has_value();
     if (failure) std::fprintf(stderr, "%s\n", failure->text.c_str());
     reactor.stop();
   });
   client.connect();
   reactor.run();
+  return has_failed ? 1 : 0;
 }

@@ -252,11 +252,17 @@ std::optional<std::uint64_t> parse_size(std::string_view text) {
   return std::nullopt;
 }
 
-std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
+namespace {
+
+struct Nearest {
+  std::string name;
+  std::size_t distance = std::numeric_limits<std::size_t>::max();
+};
+
+Nearest find_nearest(std::string_view name, const std::vector<std::string>& known) {
   // Levenshtein's distance, row by row; file input, so the length is bounded.
   name = name.substr(0, 64);
-  std::string nearest;
-  std::size_t least = std::numeric_limits<std::size_t>::max();
+  Nearest nearest;
   std::vector<std::size_t> row;
   for (const std::string& candidate : known) {
     row.resize(name.size() + 1);
@@ -270,17 +276,22 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
         row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
       }
     }
-    if (row.back() < least) {
-      least = row.back();
-      nearest = candidate;
-    }
+    if (row.back() < nearest.distance) nearest = {candidate, row.back()};
   }
   return nearest;
 }
 
+}  // namespace
+
+std::string nearest_name(std::string_view name, const std::vector<std::string>& known) {
+  return find_nearest(name, known).name;
+}
+
 std::string did_you_mean(std::string_view name, const std::vector<std::string>& known) {
-  const auto nearest = nearest_name(name, known);
-  return nearest.empty() ? std::string() : "; did you mean " + nearest + "?";
+  // What has little in common with it was not meant.
+  const auto nearest = find_nearest(name, known);
+  if (nearest.distance > (name.size() + 1) / 2) return {};
+  return "; did you mean " + nearest.name + "?";
 }
 
 }  // namespace xmppd

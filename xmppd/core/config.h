@@ -171,7 +171,7 @@ using ConfigResult = xmpp::Result<Config, std::vector<ConfigError>>;
 // The known name that differs least from `name`; empty only if none is known.
 [[nodiscard]] std::string nearest_name(std::string_view name,
                                        const std::vector<std::string>& known);
-// "; did you mean NAME?" for the end of a message, or nothing if no name is known.
+// "; did you mean NAME?" for the end of a message, or nothing if no known name is like it.
 [[nodiscard]] XMPPD_API std::string did_you_mean(std::string_view name,
                                                  const std::vector<std::string>& known);
 

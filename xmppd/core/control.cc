@@ -262,8 +262,8 @@ void Connection::add_output(const std::string& line) {
 
 xmpp::Completion<bool> Connection::room() {
   xmpp::Completion<bool> completion;
-  if (output_.size() < kOutputHigh) {
-    completion.ticket().complete(true);
+  if (is_ending_ || output_.size() < kOutputHigh) {
+    completion.ticket().complete(!is_ending_);
   } else {
     waiting_for_room_ = completion.ticket();
     is_room_awaited_ = true;

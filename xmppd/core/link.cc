@@ -147,9 +147,9 @@ void Link::read() {
         die();
         return;
     }
+    last_read_ = worker_->reactor().now();
     if (!is_closing_ && !feed({buffer.data(), result.bytes})) return;
     if (is_dead_) return;
-    last_read_ = worker_->reactor().now();
     spent += result.bytes;
     // A short read drained the socket; the next bytes make a new edge. After a hang-up there is
     // none: read on to the end.
@@ -287,7 +287,10 @@ void Link::pump() {
 // A few bytes may cause much work (a presence goes to all who see it): what counts is time.
 bool Link::must_yield() {
   worker_->spend();
-  return congested_ != nullptr || (is_greedy_ && is_paused()) || worker_->is_slice_over();
+  // What is said to an account that is being loaded waits there, past the session's own order.
+  const bool is_loading = session_ && !session_->account().is_active();
+  return congested_ != nullptr || (is_greedy_ && is_paused()) || is_loading ||
+         worker_->is_slice_over();
 }
 
 bool Link::feed_held() {
@@ -515,7 +518,8 @@ void Link::update_deadline() {
 Instant Link::idle_until() const noexcept {
   const auto timeout = server_.limits().idle_timeout;
   if (session_ == nullptr || is_closing_ || timeout == xmpp::Duration::zero()) return xmpp::kNever;
-  return last_read_ + timeout;
+  // While we do not read, nobody can tell whether it is idle.
+  return (is_paused() || has_held_ ? worker_->reactor().now() : last_read_) + timeout;
 }
 
 void Link::on_deadline() {
@@ -549,8 +553,10 @@ void Link::on_deadline() {
     }
   }
   if (has_held_ && !is_held()) worker_->reactor().read_again(watch_);
+  const bool is_timed_out = now >= stream_.deadline();
   stream_.tick(now);
-  pump();
+  // What is held goes on by read(), in its slice.
+  if (is_timed_out || !has_held_) pump();
   if (!is_dead_) update_deadline();
 }
 

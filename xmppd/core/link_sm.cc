@@ -143,7 +143,7 @@ Instant Link::ack_deadline() const noexcept {
 void Link::on_ack_deadline(Instant now) {
   SmState& sm = *session_->sm_;
   if (now >= ack_answer_by_) {
-    if (!is_paused()) {
+    if (!is_paused() && !has_held_) {
       xmpp::log::debug(kLog, "no acknowledgement came", {kv("jid", session_->jid().str())});
       die();
       return;

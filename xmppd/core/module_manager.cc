@@ -85,7 +85,7 @@ struct ModuleManager::Libraries {
   std::vector<std::unique_ptr<ModuleFactory>> made;
 
   // Of the process, never destroyed: the loader would unmap, and unmapping C++ is unsafe
-  // (architecture, "Retire, do not unmap").
+  // (docs/modules.md, "While the server runs").
   static Libraries* get() {
     static auto* const kept = new Libraries;
     return kept;

@@ -48,7 +48,7 @@ OrderHold Session::hold_order() {
 }
 
 OrderHold Strands::hold(Account& account, const Jid& sender) {
-  if (is_giving_up_ || !sender) return {};
+  if (giving_up_ == &account || !sender) return {};
   if (!account.strands_) account.strands_ = std::make_unique<StrandMap>();
   Jid by = sender.bare();
   Strand& strand = (*account.strands_)[by];
@@ -80,14 +80,14 @@ void Strands::drain(Jid jid, Jid sender, bool is_overdue) {
   auto found = account->strands_->find(sender);
   if (found == account->strands_->end()) return;
   Strand& strand = found->second;
-  is_giving_up_ = is_overdue;
+  giving_up_ = is_overdue ? account : nullptr;
   // What is sent meanwhile queues behind the rest.
   while ((is_overdue || strand.hold.expired()) && !strand.waiting.empty()) {
     Strand::Waiting one = std::move(strand.waiting.front());
     strand.waiting.pop_front();
     worker_.router().deliver_next(std::move(one.stanza), account->host_);
   }
-  is_giving_up_ = false;
+  giving_up_ = nullptr;
   if (!is_overdue && !strand.hold.expired()) return;
   account->strands_->erase(found);
   if (account->strands_->empty()) account->strands_.reset();

@@ -65,7 +65,7 @@ class Strands {
   void drain(xmpp::Jid account, xmpp::Jid sender, bool is_overdue);
 
   Worker& worker_;
-  bool is_giving_up_ = false;  // nobody holds what has waited too long
+  const Account* giving_up_ = nullptr;  // nobody holds what has waited too long for this one
 };
 
 }  // namespace xmppd

@@ -306,7 +306,7 @@ class Blocking final : public Module {
       if (roster != nullptr) tell_subscribers(owner, *roster, change);
       if (change.is_block) tell_directed(owner, change);
     };
-    roster_->read(account, std::move(tell_all));
+    roster_->read(account, scope_->guard(std::move(tell_all)));
   }
 
   void tell_subscribers(Account& account, const Roster& roster, const Change& change) {

@@ -133,13 +133,11 @@ class Offline final : public Module {
                                          return one.stanza.from().bare_equals(from);
                                        });
     if (!is_behind && !hook.stanza.is_message()) return Verdict::pass;
-    if (state.held.size() >= kHeldMax) {
-      // Past the stored ones, but not past each other.
-      release(hook.to);
-      return Verdict::pass;
-    }
+    const bool is_full = state.held.size() >= kHeldMax;
     Ticket ticket = hook.to.hold(hook.stanza);
     state.held.push_back({std::move(hook.stanza), std::move(ticket)});
+    // Past the stored ones, but not past each other.
+    if (is_full) release(hook.to);
     return Verdict::handled;
   }
 
@@ -236,6 +234,7 @@ class Offline final : public Module {
 
   Task<void> flush(Account& account) {
     State& state = account[state_];
+    const xmpp::Instant release_at = scope_->reactor().now() + kHoldFor;
     for (;;) {
       const std::uint64_t commits = state.commits;
       auto loading = load(account.jid());
@@ -248,6 +247,9 @@ class Offline final : public Module {
         // What was written meanwhile may not have been seen by this look.
         state.is_known_empty = state.writes == 0 && commits == state.commits;
         if (state.is_known_empty) break;
+        if (state.is_holding && scope_->reactor().now() >= release_at) release(account);
+        auto later = look_again_after(kLookAgain);
+        co_await std::move(later);
         continue;
       }
       Session* taker = find_taker(account);
@@ -311,15 +313,20 @@ class Offline final : public Module {
     }
   }
 
+  Task<void> look_again_after(xmpp::Duration delay) {
+    Completion<void> over;
+    xmpp::Timer timer([ticket = over.ticket()] { ticket.complete(); });
+    scope_->reactor().timers().set(timer, scope_->reactor().now() + delay);
+    co_await over;
+  }
+
   // False: the session ended first, so nobody knows what arrived.
   Task<bool> wait_until_written(Account& account, Jid jid, std::uint64_t mark,
                                 std::uint64_t drained) {
     const xmpp::Instant release_at = scope_->reactor().now() + kHoldFor;
     for (xmpp::Duration delay{0};; delay = kLookAgain) {
-      Completion<void> over;
-      xmpp::Timer timer([ticket = over.ticket()] { ticket.complete(); });
-      scope_->reactor().timers().set(timer, scope_->reactor().now() + delay);
-      co_await over;
+      auto later = look_again_after(delay);
+      co_await std::move(later);
       Session* session = account.find_session(jid.resource());
       if (session == nullptr || (*session)[mark_].flush != mark) co_return false;
       // What was delivered waits in its queue, which is stored.

@@ -85,6 +85,7 @@ struct Plan {
   bool had_from = false;
   bool has_from = false;
   OrderHold hold;  // what the sender says next waits for the commit
+  Ticket ticket;   // and so does its acknowledgement
 };
 
 void tell_presence(Account& account, const Jid& contact, bool is_visible) {
@@ -222,6 +223,7 @@ class Subscription final : public Module {
     plan->sender = hook.from.jid();
     plan->verb = *verb;
     plan->hold = hook.from.hold_order();
+    plan->ticket = account.hold(hook.stanza);
     roster_->change(
         account, contact,
         [plan](RosterContact& known) {
@@ -256,9 +258,9 @@ class Subscription final : public Module {
     if (!stanza.is_presence() || !stanza.from()) return Verdict::pass;
     const bool is_own = stanza.from().bare_equals(hook.to.jid());
     if (stanza.type() == StanzaType::probe) {
-      roster_->read(hook.to, [this, stanza](Account& account, const Roster* roster) {
+      roster_->read(hook.to, scope_->guard([this, stanza](Account& account, const Roster* roster) {
         if (roster != nullptr) answer_probe(account, *roster, stanza);
-      });
+      }));
       return Verdict::handled;
     }
     const auto verb = verb_of(stanza);
@@ -273,6 +275,7 @@ class Subscription final : public Module {
     plan->stanza = stamped(stanza, stanza.from(), stanza.to());
     plan->verb = *verb;
     plan->hold = hook.to.hold_order(stanza);
+    plan->ticket = hook.to.hold(stanza);
     roster_->change(
         hook.to, stanza.from().bare(),
         [plan](RosterContact& known) {

@@ -81,9 +81,7 @@ void Reactor::poll(Instant latest) {
 // One list entry per watch: one that both fired and waits from before is called once.
 void Reactor::sort_fired() {
   for (Watch* watch : std::exchange(again_, {})) {
-    if (watch == nullptr) continue;
-    watch->pending = watch->pending | Readiness::readable;
-    patient_.push_back(watch);
+    if (watch != nullptr) patient_.push_back(watch);
   }
   for (const Fired& fired : fired_) {
     Watch& watch = *fired.watch;
@@ -197,8 +195,9 @@ void Reactor::forget(Watch& watch) noexcept {
 }
 
 void Reactor::read_again(Watch& watch) {
-  if (watch.is_queued) return;
-  watch.is_queued = true;
+  // One that is queued already may be so for something else.
+  watch.pending = watch.pending | Readiness::readable;
+  if (std::exchange(watch.is_queued, true)) return;
   again_.push_back(&watch);
 }
 

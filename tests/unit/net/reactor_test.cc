@@ -199,6 +199,22 @@ TEST_F(ReactorTest, WhatDoesNotFitIntoASliceComesFirstInTheNextTurn) {
   EXPECT_EQ(reactor.late_turns(), 0u);
 }
 
+// Mail for a link may make it read again while the link itself waits for its turn to write.
+TEST_F(ReactorTest, ReadAgainIsNotForgottenForOneThatWaits) {
+  Probe slow([&](Readiness) { clock.advance(20ms); });
+  std::vector<Readiness> calls;
+  Probe probe([&](Readiness readiness) { calls.push_back(readiness); });
+  poller.fire(slow.watch);
+  poller.fire(probe.watch, Readiness::writable);
+  reactor.turn();
+  ASSERT_TRUE(calls.empty());
+  reactor.read_again(probe.watch);
+  reactor.turn();
+  ASSERT_EQ(calls.size(), 1u);
+  EXPECT_TRUE(has(calls[0], Readiness::readable));
+  EXPECT_TRUE(has(calls[0], Readiness::writable));
+}
+
 TEST_F(ReactorTest, PatientWatchesComeLastButAreNotStarved) {
   std::string log;
   auto slow = [&](char name, Duration takes) {
