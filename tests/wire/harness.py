@@ -9,8 +9,10 @@ workers. After every test they must still be making progress; in the end not one
 missing or out of order. So each test of bad input shows as well that it harms nobody else.
 """
 
+import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -121,6 +123,28 @@ scram_iterations = 4096
 {hosts}
 """)
     return path
+
+
+class Refused(Exception):
+    """What the control socket said."""
+
+    def __init__(self, error):
+        super().__init__(f"{error['code']}: {error['text']}")
+        self.code, self.text = error["code"], error["text"]
+
+
+def control_command(directory, command, **args):
+    """Asks the server whose data lie there, over its control socket; Refused for an error."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(60 * PATIENCE)
+        connection.connect(os.path.join(directory, "control.sock"))
+        request = {"id": 1, "command": command, "args": args}
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        line = connection.makefile("rb").readline()
+    answer = json.loads(line)
+    if "error" in answer:
+        raise Refused(answer["error"])
+    return answer["result"]
 
 
 class Postgres:

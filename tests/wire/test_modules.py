@@ -1,28 +1,18 @@
 """Modules that come, go and are replaced while people chat: no message and no answer is lost, and
 a module at fault harms nobody else."""
 
-import json
 import os
-import socket
 import threading
 import time
 import unittest
 
 import wire
-from harness import PATIENCE, SANITIZED, WireTest, main
+from harness import PATIENCE, SANITIZED, Refused, WireTest, control_command, main
 
 FAULTY = os.environ.get("XMPPD_FAULTY_MODULES", "")
 ROUNDS = 5 if SANITIZED else 15
 IQ, MESSAGE = f"{{{wire.CLIENT}}}iq", f"{{{wire.CLIENT}}}message"
 PING = "<ping xmlns='urn:xmpp:ping'/>"
-
-
-class Refused(Exception):
-    """What the control socket said."""
-
-    def __init__(self, error):
-        super().__init__(f"{error['code']}: {error['text']}")
-        self.code, self.text = error["code"], error["text"]
 
 
 class Asker(threading.Thread):
@@ -71,16 +61,7 @@ class Live(WireTest):
     server_lines = f'module_path = ["{FAULTY}"]'
 
     def control_command(self, command, **args):
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(60 * PATIENCE)
-            connection.connect(os.path.join(self.directory, "control.sock"))
-            request = {"id": 1, "command": command, "args": args}
-            connection.sendall(json.dumps(request).encode() + b"\n")
-            line = connection.makefile("rb").readline()
-        answer = json.loads(line)
-        if "error" in answer:
-            raise Refused(answer["error"])
-        return answer["result"]
+        return control_command(self.directory, command, **args)
 
     def module(self, verb, name, **args):
         return self.control_command("module." + verb, module=name, **args)

@@ -6,7 +6,7 @@ import time
 import unittest
 
 import wire
-from harness import PATIENCE, Server, main, processes, write_config
+from harness import PATIENCE, Server, control_command, main, processes, write_config
 from wire import CLIENT, STREAM
 
 SM = "urn:xmpp:sm:3"
@@ -67,6 +67,17 @@ class Restart(unittest.TestCase):
             if element.tag == f"{{{SM}}}a":
                 return int(element.get("h"))
 
+    def wait_until_detached(self, jid):
+        """Until the server has noticed the end of its link. What it wrote to the link before that
+        counts as delivered, so an acknowledgement promises nothing about a kill -9."""
+        deadline = time.monotonic() + 10 * PATIENCE
+        while True:
+            sessions = control_command(self.directory, "session.list")
+            if any(one["jid"] == jid and one["detached"] for one in sessions):
+                return
+            self.assertLess(time.monotonic(), deadline, sessions)
+            time.sleep(0.01)
+
     def bodies(self, client, count):
         found = []
         while len(found) < count:
@@ -106,6 +117,7 @@ class Restart(unittest.TestCase):
         alice.send("<presence/>")
         alice.element(f"{{{CLIENT}}}presence")
         alice.close()
+        self.wait_until_detached("alice@localhost/a")
         bob, bob_id = self.enabled("bob", "b")
         for number in range(5):
             bob.send(f"<message to='alice@localhost' type='chat'><body>{number}</body></message>")
