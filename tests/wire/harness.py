@@ -9,6 +9,7 @@ workers. After every test they must still be making progress; in the end not one
 missing or out of order. So each test of bad input shows as well that it harms nobody else.
 """
 
+import glob
 import json
 import os
 import re
@@ -61,6 +62,14 @@ class Server:
         self.port = int(port)
         self.direct_port = int(self.ready["c2s-direct-tls"].split(",")[0].rsplit(":", 1)[1])
         self.log_path = os.path.join(directory, f"{name}.log")
+
+    def cpu_ns(self):
+        """What its threads have used of the processors, in nanoseconds."""
+        spent = 0
+        for path in glob.glob(f"/proc/{self.child.process.pid}/task/*/schedstat"):
+            with open(path, encoding="ascii") as file:
+                spent += int(file.read().split()[0])
+        return spent
 
     def log(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
