@@ -119,6 +119,15 @@ ElementParser::Status ElementParser::scan_start_tag() {
 ElementParser::Status ElementParser::scan_name(std::uint32_t& at, std::uint32_t& prefix_size) {
   std::uint32_t begin = at;
   prefix_size = 0;
+  // Nearly all names are this simple.
+  if (at != end_ && has_class(base_[at], kNameStart)) {
+    std::uint32_t ascii = at + 1;
+    while (ascii != end_ && has_class(base_[ascii], kNameChar)) ++ascii;
+    if (ascii != end_ && base_[ascii] != ':' && static_cast<unsigned char>(base_[ascii]) < 0x80) {
+      at = ascii;
+      return Status::done;
+    }
+  }
   while (true) {
     std::uint8_t wanted = kNameStart;
     for (; at != end_; wanted = kNameChar) {
@@ -200,11 +209,11 @@ ElementParser::Status ElementParser::scan_value(std::uint32_t& at, Node& attribu
   if (quote != '"' && quote != '\'') return fail(ParseError::not_well_formed);
   attribute.begin = at;
   while (true) {
-    while (at != end_ && !has_class(base_[at], kValueStop)) ++at;
+    at = static_cast<std::uint32_t>(skip_plain_value(base_ + at, base_ + end_) - base_);
     if (at == end_) return Status::incomplete;
     const char c = base_[at];
     if (c == quote) break;
-    if (c == '"' || c == '\'') {
+    if (c == '"' || c == '\'' || c == '>') {
       ++at;
     } else if (c == '&' || static_cast<unsigned char>(c) >= 0x80) {
       const Scanned scanned =

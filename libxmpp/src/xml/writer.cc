@@ -41,7 +41,7 @@ void escape(std::string& out, std::string_view text, bool attribute) {
   const char* at = text.data();
   const char* const end = at + text.size();
   const char* plain = at;
-  while (at != end) {
+  while ((at = skip_plain_value(at, end)) != end) {
     std::string_view replacement;
     if (static_cast<unsigned char>(*at) >= 0x80) {
       const Scanned scanned = scan_multibyte(at, end);
@@ -66,6 +66,10 @@ void escape(std::string& out, std::string_view text, bool attribute) {
 
 }  // namespace
 
+bool is_plain(std::string_view text) noexcept {
+  const char* const end = text.data() + text.size();
+  return skip_plain_value(text.data(), end) == end;
+}
 void escape_text(std::string& out, std::string_view text) {
   escape(out, text, false);
 }

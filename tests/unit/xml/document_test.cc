@@ -144,6 +144,27 @@ TEST(Document, AcceptsTheCornersOfXml) {
   for (const char* bytes : table) EXPECT_TRUE(Document::parse(bytes)) << bytes;
 }
 
+// Values are looked at in blocks: what counts must count wherever it stands in one.
+TEST(Document, LooksAtEveryByteOfAValue) {
+  for (std::size_t size = 0; size < 40; ++size) {
+    for (std::size_t place = 0; place <= size; ++place) {
+      for (const std::string_view special : {"", ">", "'", "/", "\xC3\xA4", "]", "=", "\x7F"}) {
+        std::string value(size, 'v');
+        value.insert(place, special);
+        const auto document = Document::parse("<name_1.x-y b=\"" + value + "\"/>");
+        ASSERT_TRUE(document) << value;
+        ASSERT_EQ(document->root().name(), "name_1.x-y");
+        ASSERT_EQ(document->root().attr("b"), value);
+      }
+      for (const std::string_view wrong : {"<", "\x01", "&x;", "\xC3", "\""}) {
+        std::string value(size, 'v');
+        value.insert(place, wrong);
+        ASSERT_FALSE(Document::parse("<a b=\"" + value + "\"/>")) << value;
+      }
+    }
+  }
+}
+
 TEST(Document, NormalisesValuesAndText) {
   const Document document = parse("<a b=' 1\t2\r\n3\r4&#10;&#x41; '>x\r\ny\rz&#13;\n</a>");
   EXPECT_EQ(document.root().attr("b"), " 1 2 3 4\nA ");

@@ -26,6 +26,8 @@ namespace xmpp::xml {
 // (control characters, invalid UTF-8) becomes U+FFFD, so that no value can break a stream.
 void escape_text(std::string& out, std::string_view text);
 void escape_attr(std::string& out, std::string_view text);
+// Is `text` ASCII that both copy as it is?
+[[nodiscard]] bool is_plain(std::string_view text) noexcept;
 
 class Writer {
  public:
