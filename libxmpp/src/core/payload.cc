@@ -92,13 +92,7 @@ void PayloadList::reserve(std::size_t capacity) {
   capacity_ = static_cast<std::uint32_t>(capacity);
 }
 
-void PayloadList::take(PayloadList& other) noexcept {
-  if (other.data_ == other.inline_data()) {
-    std::uninitialized_move_n(other.data_, other.size_, data_);
-    size_ = other.size_;
-    other.clear();
-    return;
-  }
+void PayloadList::take_memory(PayloadList& other) noexcept {
   data_ = std::exchange(other.data_, other.inline_data());
   size_ = std::exchange(other.size_, 0);
   capacity_ = std::exchange(other.capacity_, static_cast<std::uint32_t>(kInline));

@@ -1,6 +1,8 @@
 // Parsing envelopes, writing stanzas, answers. RFC 6120 8, RFC 6121 4.7.1 and 5.2.2.
 #include "xmpp/core/stanza.h"
 
+#include <cstring>
+
 #include "core/error_names.h"
 #include "xmpp/core/namespaces.h"
 #include "xmpp/xml/writer.h"
@@ -63,9 +65,12 @@ std::optional<StanzaType> parse_type(StanzaKind kind,
   return std::nullopt;
 }
 
-// Reads an address attribute; false if it is malformed.
-bool parse_address(xml::Element element, std::string_view name, std::string& buffer, Jid& out) {
+// Reads an address attribute, unless `out` is that address already; false if it is malformed.
+bool parse_address(xml::Element element, xml::Atom name, std::string& buffer, Jid& out) {
   const auto text = element.attr(name, buffer);
+  // Parsing prepared text gives the same text again.
+  if (text && out && *text == out.str()) return true;
+  out = Jid();
   if (!text) return true;
   auto jid = Jid::parse(*text);
   if (!jid) return false;
@@ -86,45 +91,68 @@ std::size_t add_payloads(Stanza& stanza, const xml::Document& document, xml::Ele
   return children;
 }
 
-void append_attr(std::string& out, std::string_view start, std::string_view value) {
-  out.append(start);
-  xml::escape_attr(out, value);
-  out.push_back('\'');
-}
+// Collects the small pieces of a stanza, so that they reach the output as one.
+class Pieces {
+ public:
+  explicit Pieces(std::string& out) noexcept : out_(out) {}
 
-void append_jid(std::string& out, std::string_view start, const Jid& jid) {
-  if (jid.is_empty()) return;
-  out.append(start);
-  // Localparts and domainparts hold nothing that must be escaped.
-  if (jid.is_full()) {
-    out.append(jid.bare_str());
-    out.push_back('/');
-    xml::escape_attr(out, jid.resource());
-  } else {
-    out.append(jid.str());
+  void add(std::string_view text) {
+    if (text.empty()) return;
+    if (text.size() > sizeof(buffer_) - used_) {
+      flush();
+      if (text.size() > sizeof(buffer_)) {
+        out_.append(text);
+        return;
+      }
+    }
+    std::memcpy(buffer_ + used_, text.data(), text.size());
+    used_ += text.size();
   }
-  out.push_back('\'');
-}
+  // An attribute's value and the quote behind it.
+  void add_value(std::string_view value) {
+    if (xml::is_plain(value)) {
+      add(value);
+    } else {
+      flush();
+      xml::escape_attr(out_, value);
+    }
+    add("'");
+  }
+  void flush() {
+    out_.append(buffer_, used_);
+    used_ = 0;
+  }
+
+ private:
+  std::string& out_;
+  std::size_t used_ = 0;
+  char buffer_[1024];
+};
 
 // `state_ns`: the start tag declares it.
 void write(std::string& out, const Stanza& stanza, std::string_view content_ns, bool state_ns) {
   const Envelope& envelope = stanza.envelope();
   const std::string_view name = to_string(envelope.kind);
-  out.push_back('<');
-  out.append(name);
-  append_jid(out, " to='", envelope.to);
-  append_jid(out, " from='", envelope.from);
-  if (state_ns) append_attr(out, " xmlns='", content_ns);
-  if (!envelope.id.empty()) append_attr(out, " id='", envelope.id);
-  if (const std::string_view type = to_string(envelope.type); !type.empty()) {
-    out.append(" type='").append(type).push_back('\'');
-  }
-  if (!envelope.lang.empty()) append_attr(out, " xml:lang='", envelope.lang);
+  Pieces pieces(out);
+  const auto add_attr = [&pieces](std::string_view start, std::string_view value) {
+    if (value.empty()) return;
+    pieces.add(start);
+    pieces.add_value(value);
+  };
+  pieces.add("<");
+  pieces.add(name);
+  add_attr(" to='", envelope.to.str());
+  add_attr(" from='", envelope.from.str());
+  if (state_ns) add_attr(" xmlns='", content_ns);
+  add_attr(" id='", envelope.id);
+  add_attr(" type='", to_string(envelope.type));
+  add_attr(" xml:lang='", envelope.lang);
   if (stanza.payloads().empty()) {
-    out.append("/>");
+    pieces.add("/>");
+    pieces.flush();
     return;
   }
-  out.push_back('>');
+  pieces.add(">");
   // Neighbours in one document, the usual case, are one copy.
   std::string_view pending;
   for (const Payload& payload : stanza.payloads()) {
@@ -133,11 +161,18 @@ void write(std::string& out, const Stanza& stanza, std::string_view content_ns, 
       pending = {pending.data(), pending.size() + bytes.size()};
       continue;
     }
-    out.append(pending);
+    pieces.add(pending);
     pending = bytes;
-    if (bytes.empty()) payload.write(out, content_ns);
+    if (bytes.empty()) {
+      pieces.flush();
+      payload.write(out, content_ns);
+    }
   }
-  out.append(pending).append("</").append(name).push_back('>');
+  pieces.add(pending);
+  pieces.add("</");
+  pieces.add(name);
+  pieces.add(">");
+  pieces.flush();
 }
 
 }  // namespace
@@ -211,32 +246,38 @@ std::optional<StanzaError> Stanza::error() const {
   return parse_stanza_error(payload->element());
 }
 
-std::optional<ParsedStanza> parse_stanza(const xml::Document& document,
-                                         std::string_view content_ns) {
+bool parse_stanza(const xml::Document& document, std::string_view content_ns,
+                  ParsedStanza& parsed) {
   const xml::Element root = document.root();
   const auto kind = find_kind(root);
-  if (!kind || root.ns() != content_ns) return std::nullopt;
+  if (!kind || root.ns() != content_ns) return false;
 
-  std::optional<ParsedStanza> parsed(std::in_place);
-  Stanza& stanza = parsed->stanza;
+  Stanza& stanza = parsed.stanza;
   Envelope& envelope = stanza.envelope();
   envelope.kind = *kind;
   std::string buffer;
-  if (const auto id = root.attr("id", buffer)) envelope.id = *id;
+  if (const auto id = root.attr(xml::Atom::id, buffer)) envelope.id = *id;
   if (auto lang = root.attr_ns(kLang)) envelope.lang = *std::move(lang);
-  const auto type = parse_type(*kind, root.attr("type", buffer));
+  const auto type = parse_type(*kind, root.attr(xml::Atom::type, buffer));
   envelope.type = type.value_or(default_type_of(*kind));
-  const bool has_addresses = parse_address(root, "to", buffer, envelope.to) &
-                             static_cast<int>(parse_address(root, "from", buffer, envelope.from));
+  const bool has_to = parse_address(root, xml::Atom::to, buffer, envelope.to);
+  const bool has_from = parse_address(root, xml::Atom::from, buffer, envelope.from);
   const std::size_t children = add_payloads(stanza, document, root);
 
-  if (!has_addresses) {
-    parsed->problem = StanzaError(StanzaCondition::jid_malformed);
+  if (!has_to || !has_from) {
+    parsed.problem = StanzaError(StanzaCondition::jid_malformed);
   } else if (!type || (stanza.is_iq() && envelope.id.empty()) ||
              (stanza.is_request() && children != 1)) {
     // RFC 6120 8.1.3, 8.2.3: an iq has an id and a type, a request exactly one child element.
-    parsed->problem = StanzaError(StanzaCondition::bad_request);
+    parsed.problem = StanzaError(StanzaCondition::bad_request);
   }
+  return true;
+}
+
+std::optional<ParsedStanza> parse_stanza(const xml::Document& document,
+                                         std::string_view content_ns) {
+  std::optional<ParsedStanza> parsed(std::in_place);
+  if (!parse_stanza(document, content_ns, *parsed)) parsed.reset();
   return parsed;
 }
 

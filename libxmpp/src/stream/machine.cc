@@ -99,93 +99,112 @@ bool StreamMachine::has_pipelined_bytes() const noexcept {
 }
 
 // The oldest event that is ready without any input.
-std::optional<Event> StreamMachine::take_event() {
-  if (setup != nullptr && !setup->events.empty()) {
-    Event event = std::move(setup->events.front());
-    setup->events.erase(setup->events.begin());
-    if (awaiting != Awaiting::nothing) hold();
-    return event;
+bool StreamMachine::take_event(Event& event) {
+  if (setup != nullptr) {
+    if (!setup->events.empty()) {
+      event = std::move(setup->events.front());
+      setup->events.erase(setup->events.begin());
+      if (awaiting != Awaiting::nothing) hold();
+      return true;
+    }
+    if (setup->finished || is_dead()) setup.reset();
   }
-  if (setup != nullptr && (setup->finished || is_dead())) setup.reset();
   if (report_of_death != nullptr) {
-    Event event(std::in_place_type<StreamFailed>, std::move(*report_of_death));
+    event.emplace<StreamFailed>(std::move(*report_of_death));
     report_of_death.reset();
-    return event;
+    return true;
   }
-  if (std::exchange(closed_unreported, false)) return Event(std::in_place_type<Closed>);
-  if (awaiting != Awaiting::nothing || is_dead()) return Event(std::in_place_type<NeedBytes>);
-  return std::nullopt;
+  if (std::exchange(closed_unreported, false)) {
+    event.emplace<Closed>();
+    return true;
+  }
+  return awaiting != Awaiting::nothing || is_dead();
 }
 
 Event StreamMachine::next() {
-  using ParserEvent = xml::StreamParser::Event;
-  for (;;) {
-    if (std::optional<Event> event = take_event()) return std::move(*event);
-    if (parser_hungry_ && !feed_queue()) return Event(std::in_place_type<NeedBytes>);
-    switch (parser.next()) {
-      case ParserEvent::need_bytes:
-        if (!feed_queue()) return Event(std::in_place_type<NeedBytes>);
-        break;
-      case ParserEvent::open:
-        on_header(parser.take_document());
-        break;
-      case ParserEvent::element:
-        if (std::optional<Event> event = on_stanza(parser.take_document())) {
-          return std::move(*event);
-        }
-        break;
-      case ParserEvent::text:
-        break;
-      case ParserEvent::close:
-        if (std::optional<Event> event = on_close()) return std::move(*event);
-        break;
-      case ParserEvent::error:
-        fail({stream::condition_of(parser.error()), {}});
-        break;
-    }
+  Event event(std::in_place_type<NeedBytes>);
+  while (!advance(event)) {
   }
+  return event;
 }
 
-// The path of every stanza once the stream is usable; nullopt: it was dealt with here.
-std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
+// One event of the parser. REQUIRES: `event` is NeedBytes.
+bool StreamMachine::advance(Event& event) {
+  using ParserEvent = xml::StreamParser::Event;
+  if (take_event(event)) return true;
+  if (parser_hungry_ && !feed_queue()) return true;
+  switch (parser.next()) {
+    case ParserEvent::need_bytes:
+      return !feed_queue();
+    case ParserEvent::open:
+      on_header(parser.take_document());
+      return false;
+    case ParserEvent::element:
+      return on_stanza(parser.take_document(), event);
+    case ParserEvent::text:
+      return false;
+    case ParserEvent::close:
+      return on_close(event);
+    case ParserEvent::error:
+      fail({stream::condition_of(parser.error()), {}});
+      return false;
+  }
+  return false;
+}
+
+// The path of every stanza once the stream is usable; false: it was dealt with here.
+bool StreamMachine::on_stanza(const xml::Document& document, Event& event) {
   if (is_receiver() && policy->sm && document.root().ns() == ns::sm &&
       has_all(bits, kHeaders | StreamBits::tls_settled)) {
-    std::optional<Event> event = stream::read_sm(*this, document);
-    if (event && awaiting != Awaiting::nothing) hold();
-    return event;
+    std::optional<Event> read = stream::read_sm(*this, document);
+    if (!read) return false;
+    if (awaiting != Awaiting::nothing) hold();
+    event = std::move(*read);
+    return true;
   }
   if (!is_usable() || (setup != nullptr && setup->active != nullptr)) {
     on_element(document);
-    return std::nullopt;
+    return false;
   }
-  std::optional<ParsedStanza> parsed = parse_stanza(document, policy->content_ns);
-  if (!parsed) {
+  ParsedStanza& parsed = event.emplace<StanzaReceived>().parsed;
+  parsed.stanza.envelope().to = last_to;
+  if (!parse_stanza(document, policy->content_ns, parsed)) {
+    event.emplace<NeedBytes>();
     if (is_nonza(*policy, document.root().ns())) {
-      return Event(std::in_place_type<NonzaReceived>, document);
+      event.emplace<NonzaReceived>(document);
+      return true;
     }
     on_element(document);
-    return std::nullopt;
+    return false;
   }
-  Stanza& stanza = parsed->stanza;
-  if (is_receiver()) {
-    if (has_any(bits, StreamBits::bound)) {
-      if (!is_own_address(stanza.from(), jid)) {
-        fail({StreamCondition::invalid_from, {}});
-        return std::nullopt;
-      }
-      if (stanza.is_iq() && stanza.type() == StanzaType::set && stanza.has(kBindPayload)) {
-        if (!sm_enabled) {
-          on_element(document);
-          return std::nullopt;
-        }
-        // The driver counts what comes and goes, so it answers too.
-        parsed->problem = StanzaError(StanzaCondition::not_allowed);
-      }
+  if (parsed.stanza.to() != last_to) last_to = parsed.stanza.to();
+  if (is_receiver() && !admit(document, parsed)) {
+    event.emplace<NeedBytes>();
+    return false;
+  }
+  return true;
+}
+
+// What a receiver looks at in a stanza; false: it was dealt with here.
+bool StreamMachine::admit(const xml::Document& document, ParsedStanza& parsed) {
+  Stanza& stanza = parsed.stanza;
+  if (has_any(bits, StreamBits::bound)) {
+    if (!is_own_address(stanza.from(), jid)) {
+      fail({StreamCondition::invalid_from, {}});
+      return false;
     }
-    // RFC 6120 8.1.5: the stream's language is that of its stanzas.
-    if (stanza.envelope().lang.empty() && !lang.empty()) stanza.envelope().lang = lang;
+    if (stanza.is_iq() && stanza.type() == StanzaType::set && stanza.has(kBindPayload)) {
+      if (!sm_enabled) {
+        on_element(document);
+        return false;
+      }
+      // The driver counts what comes and goes, so it answers too.
+      parsed.problem = StanzaError(StanzaCondition::not_allowed);
+    }
   }
-  return Event(std::in_place_type<StanzaReceived>, std::move(*parsed));
+  // RFC 6120 8.1.5: the stream's language is that of its stanzas.
+  if (stanza.envelope().lang.empty() && !lang.empty()) stanza.envelope().lang = lang;
+  return true;
 }
 
 const std::string& StreamMachine::mechanism_name() const noexcept {
@@ -262,15 +281,16 @@ void StreamMachine::close() {
   awaiting = Awaiting::nothing;
 }
 
-std::optional<Event> StreamMachine::on_close() {
+bool StreamMachine::on_close(Event& event) {
   if (sm_enabled && !has_any(bits, StreamBits::closing)) {
     awaiting = Awaiting::close;
-    return Event(std::in_place_type<CloseRequested>);
+    event.emplace<CloseRequested>();
+    return true;
   }
   if (has_any(bits, StreamBits::header_sent)) write("</stream:stream>");
   gain(StreamBits::closing | StreamBits::closed);
   closed_unreported = true;
-  return std::nullopt;
+  return false;
 }
 
 }  // namespace xmpp

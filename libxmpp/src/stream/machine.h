@@ -131,6 +131,7 @@ class StreamMachine {
   xml::StreamParser parser;
   OutputChain output;
   Jid jid;
+  Jid last_to;  // of the stanza before this one: most of a conversation's go to one address
   std::string id;
   std::string lang;  // receiver: xml:lang of the peer's header
   // Of the exchange under way, later that which authenticated the stream.
@@ -147,9 +148,13 @@ class StreamMachine {
   };
   [[nodiscard]] bool feed_queue();
   [[nodiscard]] std::size_t queue_limit() const noexcept;
-  [[nodiscard]] std::optional<Event> take_event();
-  [[nodiscard]] std::optional<Event> on_stanza(const xml::Document& document);
-  [[nodiscard]] std::optional<Event> on_close();
+  // Each makes `event`, or returns false: there is none yet. Events are big and are made where they
+  // stay.
+  [[nodiscard]] bool advance(Event& event);
+  [[nodiscard]] bool take_event(Event& event);
+  [[nodiscard]] bool on_stanza(const xml::Document& document, Event& event);
+  [[nodiscard]] bool on_close(Event& event);
+  [[nodiscard]] bool admit(const xml::Document& document, ParsedStanza& parsed);
 
   std::unique_ptr<Queue> queue_;
   bool parser_hungry_ = true;  // its next() gave need_bytes

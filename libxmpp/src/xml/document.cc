@@ -24,6 +24,16 @@ const Node* find_attribute(const void* data, std::uint32_t element, Match&& matc
   return nullptr;
 }
 
+// The value, in `buffer` if it had to be decoded.
+std::optional<std::string_view> value_of(const void* data, const Node* attribute,
+                                         std::string& buffer) {
+  if (attribute == nullptr) return std::nullopt;
+  if ((attribute->flags & kEncoded) == 0) return TapeAccess::content(data, *attribute);
+  buffer.clear();
+  decode_text(buffer, TapeAccess::content(data, *attribute), true);
+  return buffer;
+}
+
 const Node* find_plain_attribute(const void* data, std::uint32_t element, std::string_view name) {
   const Atom atom = find_atom(name);
   return find_attribute(data, element, [&](const Node& node) {
@@ -140,12 +150,13 @@ bool Element::is(const Name& name) const noexcept {
 }
 
 std::optional<std::string_view> Element::attr(std::string_view name, std::string& buffer) const {
-  const Node* node = find_plain_attribute(data_, index_, name);
-  if (node == nullptr) return std::nullopt;
-  if ((node->flags & kEncoded) == 0) return TapeAccess::content(data_, *node);
-  buffer.clear();
-  decode_text(buffer, TapeAccess::content(data_, *node), true);
-  return buffer;
+  return value_of(data_, find_plain_attribute(data_, index_, name), buffer);
+}
+
+std::optional<std::string_view> Element::attr(Atom name, std::string& buffer) const {
+  const Node* found = find_attribute(
+      data_, index_, [name](const Node& node) { return node.name_atom == name && node.ns == 0; });
+  return value_of(data_, found, buffer);
 }
 
 std::optional<std::string> Element::attr(std::string_view name) const {

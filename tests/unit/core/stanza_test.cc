@@ -78,6 +78,45 @@ TEST(StanzaTest, WritesToFirstAndKeepsTheRest) {
             "<presence to='a' xmlns='jabber:server'/>");
 }
 
+// Attributes and payloads of sizes around those of the buffers and blocks that writing uses, with
+// something to escape at any place.
+TEST(StanzaTest, WritesValuesOfAnySize) {
+  for (std::size_t size : {0U, 1U, 15U, 16U, 17U, 33U, 900U, 1023U, 1024U, 1025U, 3000U}) {
+    for (const std::string_view special : {"", "<", ">", "&", "'", "\"", "\n", "\u00e4"}) {
+      for (const std::size_t place : {std::size_t{0}, size / 2, size}) {
+        std::string id(size, 'a');
+        id.insert(place, special);
+        Stanza stanza = Stanza::message(StanzaType::chat, *Jid::parse("b@example.org/it's <&> me"));
+        stanza.envelope().from = *Jid::parse("a@example.org/" + std::string(size % 1000 + 1, 'r'));
+        stanza.envelope().id = id;
+        stanza.add_text("body", id);
+        const Stanza again = get(written(stanza));
+        ASSERT_EQ(again.id(), id);
+        ASSERT_EQ(again.to(), stanza.to());
+        ASSERT_EQ(again.from(), stanza.from());
+        ASSERT_EQ(again.child_text("body"), id);
+      }
+    }
+  }
+}
+
+TEST(StanzaTest, AGuessOfTheAddressChangesNothing) {
+  const Jid guess = *Jid::parse("b@example.org/x");
+  for (const std::string_view to :
+       {"", " to=''", " to='b@example.org/x'", " to='B@EXAMPLE.org/x'", " to='b@example.org/y'",
+        " to='b@example.org'", " to='b&#64;example.org/x'", " to='@'"}) {
+    const std::string markup = "<message" + std::string(to) + " from='a@example.org/z'/>";
+    const auto plain = parse(markup);
+    auto document = xml::Document::parse(markup, ns::client);
+    ParsedStanza guessed;
+    guessed.stanza.envelope().to = guess;
+    ASSERT_TRUE(parse_stanza(*document, ns::client, guessed));
+    EXPECT_EQ(guessed.stanza.to(), plain->stanza.to()) << to;
+    EXPECT_EQ(guessed.stanza.from(), plain->stanza.from()) << to;
+    EXPECT_EQ(guessed.problem.has_value(), plain->problem.has_value()) << to;
+  }
+}
+
 TEST(StanzaTest, KnowsTheTypesOfEachKind) {
   struct Case {
     const char* start;

@@ -66,7 +66,8 @@ TEST(Memory, AnIdleBoundStreamIsSmall) {
     const std::size_t bytes = idle_bytes(tls);
     RecordProperty(tls ? "idle_bytes_tls" : "idle_bytes", static_cast<int>(bytes));
     std::printf("idle stream: %zu bytes\n", bytes);
-    EXPECT_LT(bytes, 600U);
+    // With the address that the last stanza went to, which is kept for the next one.
+    EXPECT_LT(bytes, 640U);
   }
 }
 

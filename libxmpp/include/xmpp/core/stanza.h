@@ -157,7 +157,9 @@ class PayloadList {
     }
     return *this;
   }
-  ~PayloadList() { free(); }
+  ~PayloadList() {
+    if (size_ != 0 || data_ != inline_data()) free();
+  }
 
   [[nodiscard]] const Payload* begin() const noexcept { return data_; }
   [[nodiscard]] const Payload* end() const noexcept { return data_ + size_; }
@@ -199,7 +201,16 @@ class PayloadList {
   [[nodiscard]] Payload* inline_data() noexcept { return reinterpret_cast<Payload*>(inline_); }
   void reserve(std::size_t capacity);
   // REQUIRES: this is empty and inline.
-  void take(PayloadList& other) noexcept;
+  void take(PayloadList& other) noexcept {
+    if (other.data_ != other.inline_data()) {
+      take_memory(other);
+      return;
+    }
+    std::uninitialized_move_n(other.data_, other.size_, data_);
+    size_ = other.size_;
+    other.clear();
+  }
+  void take_memory(PayloadList& other) noexcept;
   void free() noexcept;
 
   Payload* data_;
@@ -305,6 +316,10 @@ struct ParsedStanza {
 // component.
 [[nodiscard]] std::optional<ParsedStanza> parse_stanza(const xml::Document& document,
                                                        std::string_view content_ns);
+// The same into `parsed`, where it stays; false: not a stanza. REQUIRES: `parsed` is new, but for
+// `to`, which may hold a guess that saves parsing the address if it is right.
+[[nodiscard]] bool parse_stanza(const xml::Document& document, std::string_view content_ns,
+                                ParsedStanza& parsed);
 
 // Appends the stanza for a stream whose content namespace `content_ns` is also its default
 // namespace, with `to` as first attribute.

@@ -50,6 +50,8 @@ class Element {
   // had to be decoded.
   [[nodiscard]] std::optional<std::string_view> attr(std::string_view name,
                                                      std::string& buffer) const;
+  // The same for a name of atoms.def. REQUIRES: name is not Atom::unknown.
+  [[nodiscard]] std::optional<std::string_view> attr(Atom name, std::string& buffer) const;
   // The same as a copy. Attributes with a namespace: attr_ns, e.g. (ns::xml, "lang").
   [[nodiscard]] std::optional<std::string> attr(std::string_view name) const;
   [[nodiscard]] std::optional<std::string> attr_ns(const Name& name) const;
