@@ -124,7 +124,10 @@ class SocketChannel final : public ByteChannel {
     message.msg_iov = const_cast<iovec*>(parts.data());  // sendmsg does not write to it
     message.msg_iovlen = parts.size();
     while (true) {
-      const ssize_t count = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+      // One part is the usual case, and cheaper for the kernel.
+      const ssize_t count = parts.size() == 1
+                                ? ::send(fd_, parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL)
+                                : ::sendmsg(fd_, &message, MSG_NOSIGNAL);
       if (count >= 0) return {IoResult::Status::ok, static_cast<std::size_t>(count), 0};
       if (errno == EPIPE) return {IoResult::Status::closed, 0, 0};
       if (errno != EINTR) return io_failure();
