@@ -90,7 +90,7 @@ void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call, PendingIq:
 
 }  // namespace
 
-void Router::route(Stanza stanza) {
+void Router::route(Stanza&& stanza) {
   XMPP_ASSERT(stanza.to());
   worker_.spend();
   Host* host = worker_.find_host(stanza.to().domain());
@@ -122,7 +122,7 @@ const Worker* Router::find_congested(const xmpp::Jid& to, bool is_greedy) const 
   return nullptr;
 }
 
-void Router::send_from(Account& account, Session* session, Stanza stanza) {
+void Router::send_from(Account& account, Session* session, Stanza&& stanza) {
   SentByAccount hook(stanza, account, session);
   if (goes_on(*this, account.host_.profile_.hooks().fire(hook), hook)) route(std::move(stanza));
 }
@@ -137,7 +137,7 @@ void Router::tell_removed(Account& account, const RosterRecord& roster) {
   (void)account.host_.profile_.hooks().fire(hook);
 }
 
-void Router::answer_for_nobody(Stanza stanza) {
+void Router::answer_for_nobody(Stanza&& stanza) {
   if (stanza.is_presence()) {
     if (stanza.type() != StanzaType::probe || !stanza.from()) return;
     // RFC 6121 4.3.2: whoever asks believes in a permission that nobody can have given.
@@ -156,7 +156,7 @@ void Router::answer_for_nobody(Stanza stanza) {
   bounce(stanza, StanzaCondition::service_unavailable);
 }
 
-void Router::to_host(Stanza stanza, Host& host) {
+void Router::to_host(Stanza&& stanza, Host& host) {
   ToHost hook(stanza, host);
   if (!goes_on(*this, host.profile_.hooks().fire(hook), hook)) return;
   if (stanza.is_message()) {
@@ -170,14 +170,17 @@ void Router::to_host(Stanza stanza, Host& host) {
   }
 }
 
-void Router::deliver_here(Stanza stanza, Host& host) {
+void Router::deliver_here(Stanza&& stanza, Host& host) {
   Account* account = worker_.accounts().find(stanza.to());
   if (account != nullptr && account->strands_ && worker_.strands().take(*account, stanza)) return;
-  deliver_next(std::move(stanza), host);
+  deliver_to(account, std::move(stanza), host);
 }
 
-void Router::deliver_next(Stanza stanza, Host& host) {
-  Account* account = worker_.accounts().find(stanza.to());
+void Router::deliver_next(Stanza&& stanza, Host& host) {
+  deliver_to(worker_.accounts().find(stanza.to()), std::move(stanza), host);
+}
+
+void Router::deliver_to(Account* account, Stanza&& stanza, Host& host) {
   if (account == nullptr || !account->is_active()) {
     worker_.activator().hold(std::move(stanza), host);
     return;
@@ -187,11 +190,11 @@ void Router::deliver_next(Stanza stanza, Host& host) {
   if (account->sessions_.empty()) worker_.drop_later(account->jid_);
 }
 
-void Router::deliver_again(Stanza stanza, Account& account) {
+void Router::deliver_again(Stanza&& stanza, Account& account) {
   to_account(std::move(stanza), account, Stage::deliver);
 }
 
-void Router::to_account(Stanza stanza, Account& account, Stage from) {
+void Router::to_account(Stanza&& stanza, Account& account, Stage from) {
   ToAccount hook(stanza, account);
   if (!goes_on(*this, account.host_.profile_.hooks().fire_from(hook, from), hook)) return;
   if (stanza.is_iq() && stanza.is_request() && stanza.to().is_bare()) {

@@ -25,7 +25,7 @@ ConnectionInfo Session::connection() const {
   return link_ != nullptr ? link_->connection() : sm_->last_connection;
 }
 
-void Session::receive(Stanza stanza) {
+void Session::receive(Stanza&& stanza) {
   if (!account_.is_active()) {
     account_.host_.worker_.activator().hold_sent(*this, std::move(stanza));
     return;

@@ -103,6 +103,7 @@ void Worker::end_detached(Wanted wanted) {
 void Worker::remove_host(Host& host, const xmpp::StreamError& error) {
   // First the name, so that nothing is routed to it while its sessions end.
   auto place = hosts_.find(host.name());
+  last_found_ = nullptr;
   retired_hosts_.push_back(std::move(place->second));
   hosts_.erase(place);
   for_each_link([&](Link& link) {
@@ -169,8 +170,12 @@ std::optional<std::uint32_t> Worker::find_ended(std::string_view id,
 }
 
 Host* Worker::find_host(std::string_view domain) noexcept {
+  // Nearly always the one that was asked for last: its name is compared sooner than hashed.
+  if (last_found_ != nullptr && last_found_->name() == domain) return last_found_;
   auto found = hosts_.find(domain);
-  return found == hosts_.end() ? nullptr : found->second.get();
+  if (found == hosts_.end()) return nullptr;
+  last_found_ = found->second.get();
+  return last_found_;
 }
 
 ProfileRuntime* Worker::find_profile(std::string_view name) noexcept {

@@ -170,6 +170,7 @@ class Worker {
   std::vector<char> plain_buffer_;
   std::map<std::string, std::unique_ptr<ProfileRuntime>, std::less<>> profiles_;
   std::unordered_map<std::string, std::unique_ptr<Host>, xmpp::KeyedHash, std::equal_to<>> hosts_;
+  Host* last_found_ = nullptr;  // one of hosts_, or nobody
   // No longer served. A host that comes back with the same profile is one of them, so there are
   // never more than names and profiles that were ever served.
   std::vector<std::unique_ptr<Host>> retired_hosts_;

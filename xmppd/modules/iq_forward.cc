@@ -13,7 +13,7 @@ class IqForward final : public Module {
       if (session == nullptr) return Verdict::pass;
       // Its stream is over: nobody will answer.
       if (session->is_ending() && !session->is_detached()) return Verdict::pass;
-      session->deliver(hook.stanza);
+      session->deliver(std::move(hook.stanza));
       return Verdict::handled;
     });
   }

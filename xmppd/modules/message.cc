@@ -26,7 +26,7 @@ class Message final : public Module {
     if (stanza.to().is_full()) {
       Session* session = hook.to.find_session(stanza.to().resource());
       if (session != nullptr && !is_gone(*session)) {
-        session->deliver(stanza);
+        session->deliver(std::move(hook.stanza));
         return Verdict::handled;
       }
       // RFC 6121 8.5.3.2.1: only chat falls back to the bare JID.

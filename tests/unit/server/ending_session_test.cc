@@ -47,7 +47,7 @@ class EndingSession : public testing::Test {
       Account* account = worker.accounts().find(*xmpp::Jid::parse("juliet@localhost"));
       ASSERT_NE(account, nullptr);
       account->find_session("balcony")->close({xmpp::StreamCondition::reset, {}});
-      worker.router().route(stanza);
+      worker.router().route(xmpp::Stanza(stanza));
     });
     world.run_for(kSecond);
   }

@@ -74,7 +74,7 @@ class XMPPD_API Session {
   void deliver(xmpp::Stanza stanza);
   // A stanza from this session's client, `from` stamped: FromSession, then SentByAccount, then the
   // router.
-  void receive(xmpp::Stanza stanza);
+  void receive(xmpp::Stanza&& stanza);
   // Lets what its client sends after this wait until the hold is gone.
   [[nodiscard]] OrderHold hold_order();
   // Is its stream over? What is delivered then goes nowhere, or waits if it is_detached().
