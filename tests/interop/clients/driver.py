@@ -1,4 +1,4 @@
-"""What the feature drivers in Python share: their arguments, and how they say what they have seen."""
+"""What the feature drivers in Python share: arguments, and how they say what they have seen."""
 
 import argparse
 
