@@ -3,6 +3,8 @@
 // store_conformance.cc.
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <thread>
 
 #include "storage/connection_string.h"
@@ -29,6 +31,17 @@ StorageOptions options_of(const std::string& connection) {
   options.connection = xmpp::Secret(connection);
   options.timeout = milliseconds(500);
   return options;
+}
+
+// Puts it as soon as the storage lets it; empty, or why it did not in five seconds.
+std::string put_at_last(SqlStorage& storage, const std::string& key, const std::string& value) {
+  std::string why = "?";
+  for (int i = 0; i < 50 && !why.empty(); ++i) {
+    if (i != 0) std::this_thread::sleep_for(milliseconds(100));
+    const auto put = storage.write_blocking(key, kPut, key, value);
+    why = put ? "" : put.error().text;
+  }
+  return why;
 }
 
 TEST(Dialect, ParametersAreNumberedOutsideOfQuotes) {
@@ -184,13 +197,7 @@ TEST(PostgreSql, AServerThatGoesAndComesBackIsFoundAgain) {
   }
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(5));
   cluster.run("resume");
-  StorageResult<void> put;
-  for (int i = 0; i < 50; ++i) {
-    put = storage.write_blocking("a", kPut, "a"s, "2"s);
-    if (put) break;
-    std::this_thread::sleep_for(milliseconds(100));
-  }
-  ASSERT_TRUE(put) << put.error().text;
+  ASSERT_EQ(put_at_last(storage, "a", "2"), "");
   EXPECT_EQ(*storage.read_blocking("a", kFind, "a"s), "2");
 }
 
@@ -218,12 +225,8 @@ TEST(PostgreSql, AServerThatDoesNotAnswerIsGivenUpInTime) {
   // Timeout and grace for the first, the timeout of connecting for the others.
   EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(6));
   cluster.run("thaw");
-  StorageResult<void> put;
-  for (int i = 0; i < 50 && !put; ++i) {
-    put = storage.write_blocking("a", kPut, "a"s, "3"s);
-    std::this_thread::sleep_for(milliseconds(100));
-  }
-  EXPECT_TRUE(put);
+  EXPECT_EQ(put_at_last(storage, "a", "3"), "");
+  EXPECT_EQ(*storage.read_blocking("a", kFind, "a"s), "3");
 }
 
 TEST(PostgreSql, ALockIsNotWaitedForForEver) {
@@ -243,6 +246,81 @@ TEST(PostgreSql, ALockIsNotWaitedForForEver) {
   EXPECT_EQ(put.error().code, StorageErrorCode::busy);
   other.rollback();
   EXPECT_TRUE(world.storage->write_blocking("a", kPut, "a"s, "3"s));
+}
+
+// Breaks connections that claim the schema, without a word to who has them.
+std::int64_t break_claims(const PostgresSchema& schema, int at_most) {
+  sql::Session killer(schema.options());
+  killer.begin_read();
+  std::int64_t broken = 0;
+  {
+    auto kill = killer.query(
+        "SELECT COUNT(pg_terminate_backend(pid, 2000)) FROM (SELECT pid FROM pg_locks WHERE"
+        " locktype = 'advisory' AND objsubid = 2 AND classid::bigint ="
+        " (hashtext('xmppd ' || current_schema())::bigint & 4294967295) LIMIT ?) AS claims");
+    kill.bind(std::int64_t{at_most});
+    if (kill.step()) broken = kill.integer(0);
+  }
+  killer.rollback();
+  return broken;
+}
+
+constexpr int kAllClaims = 100;
+
+std::string refusal(const StorageOptions& options) {
+  const auto opened = SqlStorage::open(options);
+  return opened ? "" : opened.error().text;
+}
+
+TEST(PostgreSql, OneServerAtATimeHasADatabase) {
+  const PostgresSchema schema;
+  const PostgresSchema other;
+  const auto options = options_of(schema.connection());
+  auto first = SqlStorage::open(options);
+  ASSERT_TRUE(first) << first.error().text;
+  const std::string refused = refusal(options);
+  EXPECT_NE(refused.find("another server uses this database: xmppd on "), std::string::npos)
+      << refused;
+  EXPECT_NE(refused.find("process " + std::to_string(::getpid())), std::string::npos) << refused;
+  EXPECT_EQ(refusal(options_of(other.connection())), "") << "another schema";
+  // What does not claim it may look.
+  EXPECT_TRUE((*first)->status().is_reachable);
+  first->reset();
+  EXPECT_EQ(refusal(options), "");
+}
+
+TEST(PostgreSql, AServerKeepsItsDatabaseWhenConnectionsBreak) {
+  const PostgresSchema schema;
+  const auto options = options_of(schema.connection());
+  auto first = SqlStorage::open(options);
+  ASSERT_TRUE(first) << first.error().text;
+  // One that is left is enough.
+  ASSERT_EQ(break_claims(schema, 5), 5);
+  EXPECT_NE(refusal(options), "");
+  // Without any, whoever connects first has it.
+  ASSERT_EQ(break_claims(schema, kAllClaims), 1);
+  ASSERT_EQ(put_at_last(**first, "a", "1"), "");
+  EXPECT_NE(refusal(options), "");
+}
+
+TEST(PostgreSql, AServerWhoseDatabaseWasTakenDoesNotWrite) {
+  const PostgresSchema schema;
+  const auto options = options_of(schema.connection());
+  auto first = SqlStorage::open(options);
+  ASSERT_TRUE(first) << first.error().text;
+  ASSERT_EQ(put_at_last(**first, "a", "1"), "");
+  ASSERT_EQ(break_claims(schema, kAllClaims), 6);
+  auto second = SqlStorage::open(options);
+  ASSERT_TRUE(second) << second.error().text;
+  for (const std::string key : {"a", "b", "c", "d", "e", "f", "g", "h"}) {
+    EXPECT_FALSE((*first)->write_blocking(key, kPut, key, "of the first"s));
+  }
+  const auto read = (*first)->read_blocking("a", kFind, "a"s);
+  EXPECT_FALSE(read) << "nor does it read what may change under it";
+  EXPECT_EQ(put_at_last(**second, "a", "2"), "");
+  second->reset();
+  EXPECT_EQ(put_at_last(**first, "b", "3"), "") << "it comes back when the other has gone";
+  EXPECT_EQ(*(*first)->read_blocking("a", kFind, "a"s), "2");
 }
 
 TEST(PostgreSql, AServerThatCannotBeReachedSaysSoWithoutThePassword) {

@@ -50,16 +50,7 @@ RATE = 300       # messages a second of the control group
 P99_FLOOR_US = 50_000
 P99_HOPELESS_US = 1_000_000  # nobody else is to blame for that
 OTHERS_MAX = 0.3             # processors that others use while a latency may count
-LISTEN = """\
-[[listen]]
-service = "c2s"
-address = ["ADDRESS:0"]
-tls = "optional"
-[[listen]]
-service = "c2s-direct-tls"
-address = ["ADDRESS:0"]
-tls = "required"
-"""
+LISTEN = harness.processes.listeners("ADDRESS", "optional")
 
 fork = multiprocessing.get_context("fork")
 

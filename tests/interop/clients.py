@@ -30,11 +30,17 @@ def _xmppjs(options):
     return [node, os.path.join(HERE, "clients", "xmppjs_chat.mjs")], {}
 
 
-def _strophe(options):
-    program = os.environ.get("STROPHE_CHAT", "")
+def _built(name):
+    """A program that CMake makes if the library is there; NAME in the environment says where."""
+    program = os.environ.get(name.upper(), "")
     if not os.access(program, os.X_OK):
-        raise Skip("strophe_chat has not been built (libstrophe-dev is missing)")
-    return [program], {}
+        library = name.split("_", maxsplit=1)[0]
+        raise Skip(f"{name} has not been built (lib{library}-dev is missing)")
+    return program
+
+
+def _strophe(options):
+    return [_built("strophe_chat")], {}
 
 
 def _need_python(module):
@@ -47,18 +53,21 @@ _COMMANDS = {"slixmpp": _slixmpp, "aioxmpp": _aioxmpp, "xmppjs": _xmppjs, "strop
 
 
 def run_program(program, children, server, users, seconds=120):
-    """Runs a program of clients/ that checks by itself what the server does; what it has seen."""
+    """Runs a program of clients/, or one that was built, that checks by itself what the server
+    does; what it has seen."""
     kind = program.split("_", maxsplit=1)[0]
+    script = os.path.join(HERE, "clients", program)
     if program.endswith(".mjs"):
-        argv = [_xmppjs(())[0][0]]
-    else:
+        argv = [_xmppjs(())[0][0], script]
+    elif program.endswith(".py"):
         _need_python(kind)
-        argv = [python()]
+        argv = [python(), script]
+    else:
+        argv = [_built(program)]
     env = {f"{user.upper()}_PASSWORD": password for user, password in users.items()}
     env.update(NODE_EXTRA_CA_CERTS=server.certificate, PYTHONUNBUFFERED="1")
     child = children.start(program.split(".", maxsplit=1)[0], argv + [
-        os.path.join(HERE, "clients", program), "--host", server.address, "--port",
-        str(server.port), "--cafile", server.certificate], env)
+        "--host", server.address, "--port", str(server.port), "--cafile", server.certificate], env)
     child.line(lambda text: text == "done", seconds)
     for line in child.seen:
         print(f"{kind}: {line}")

@@ -294,6 +294,8 @@ def bench(arguments, children):
 
 SCRAM = r"SCRAM-SHA-(1|256|512)"
 NO_BINDING = {"channel_binding": "off"}
+# What the programs in C and C++ try.
+COMMON = ("roster", "subscription", "presence", "carbons", "blocking", "vcard", "offline")
 SCENARIOS = {
     # slixmpp of Debian 12 mistakes -PLUS under TLS 1.3; with the bindings off it does SCRAM.
     "slixmpp_xmppjs": chat("slixmpp", "xmppjs", SCRAM, NO_BINDING),
@@ -323,6 +325,8 @@ SCENARIOS = {
         "nbxmpp_features.py", "roster", "subscription", "presence", "carbons", "offline",
         "blocking", "vcard", "private", "ping", "version", "time", "last", "disco", "caps", "sm",
         "password", "register", "cancel"),
+    "strophe_features": features("strophe_features", *COMMON),
+    "gloox_features": features("gloox_features", *COMMON),
     "profanity_features": profanity_features,
     # libstrophe last: it goes without acknowledging (XEP-0198) the last message, which comes again.
     "offline": offline("slixmpp", "xmppjs", "aioxmpp", "strophe"),

@@ -45,6 +45,13 @@ def python():
     return "/usr/bin/python3"
 
 
+def listeners(address, *tls):
+    """xmppd's [[listen]] tables: of c2s one for each value of `tls`, then one with direct TLS."""
+    services = [("c2s", value) for value in tls or ("required",)] + [("c2s-direct-tls", "required")]
+    return "".join(f'[[listen]]\nservice = "{service}"\naddress = ["{address}:0"]\n'
+                   f'tls = "{value}"\n' for service, value in services)
+
+
 def loopback():
     """A loopback address of this test's own, so that parallel tests never meet on a port."""
     # 127.0.x.y is left to the programs that expect the usual address.

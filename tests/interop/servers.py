@@ -15,8 +15,8 @@ import os
 import re
 import subprocess
 
-from processes import Child, Failure, Skip, free_ports, loopback, make_certificate, need
-from processes import wait_for_port
+from processes import Child, Failure, Skip, free_ports, listeners, loopback, make_certificate
+from processes import need, wait_for_port
 
 DOMAIN = "localhost"
 # What a server that is `measured` uses for new accounts; the cost is the client's, at every login.
@@ -72,7 +72,6 @@ def start_xmppd(children, users, bin_dir, channel_binding="offer", measured=Fals
     directory = children.directory
     address = loopback()
     certificate, key = make_certificate(directory, DOMAIN)
-    tls = "optional" if measured else "required"
     auth = (f"plain_without_tls = true\nscram_iterations = {MEASURED_ITERATIONS}\n" if measured
             else "")
     config = _write(os.path.join(directory, "xmppd.toml"), f"""\
@@ -82,14 +81,7 @@ level = "{"warn" if measured else "info"}"
 workers = {workers}
 data_dir = "{directory}/data"
 control_socket = "{directory}/control.sock"
-[[listen]]
-service = "c2s"
-address = ["{address}:0"]
-tls = "{tls}"
-[[listen]]
-service = "c2s-direct-tls"
-address = ["{address}:0"]
-tls = "required"
+{listeners(address, "optional" if measured else "required")}\
 [profile.default.module.register]
 allow = "{register}"
 [profile.default.auth]

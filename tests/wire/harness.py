@@ -95,17 +95,7 @@ def write_config(directory, address, *, server="", limits="", listen="", profile
     """The configuration of a wire test's server; everything on one loopback address, port 0."""
     hosts = {"localhost": ""} if hosts is None else hosts
     hosts = "\n".join(f'[host."{name}"]\n{lines}' for name, lines in hosts.items())
-    if not listen:
-        listen = f"""\
-[[listen]]
-service = "c2s"
-address = ["{address}:0"]
-tls = "required"
-[[listen]]
-service = "c2s-direct-tls"
-address = ["{address}:0"]
-tls = "required"
-"""
+    listen = listen or processes.listeners(address)
     path = os.path.join(directory, "xmppd.toml")
     with open(path, "w", encoding="utf-8") as file:
         file.write(f"""\

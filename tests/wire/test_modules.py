@@ -137,7 +137,7 @@ class Live(WireTest):
         self.refused("load", "throws_attached", "'throws_attached'", "no luck when attached")
         self.refused("load", "throws_number", "unknown type")
         self.refused("load", "needs_absent", "requires 'sound'")
-        self.refused("load", "pingg", "no module 'pingg'", "did you mean 'ping'?")
+        self.refused("load", "pingg", "no module 'pingg'", "did you mean ping?")
         self.refused("load", "ping", "loaded already")
         self.refused("unload", "sound", "not loaded")
         self.refused("unload", "roster", "is required by 'subscription'")
@@ -195,7 +195,7 @@ class Live(WireTest):
         self.assertEqual(answers[0]["request"], "{urn:xmpp:ping}ping")
         rows = {row["option"]: row for row in self.module_options("register")}
         self.assertEqual(rows["allow"]["default"], '"none"')
-        self.refused("info", "pingg", "did you mean 'ping'?")
+        self.refused("info", "pingg", "did you mean ping?")
 
     def module_options(self, name):
         return self.control_command("options", module=name)

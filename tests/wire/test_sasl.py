@@ -3,7 +3,7 @@
 import hashlib
 
 import wire
-from harness import WireTest, add_tests, main
+from harness import WireTest, add_tests, main, processes
 from wire import SASL, STARTTLS, TLS, Scram, auth, b64, begin, response
 
 RIGHT = "alice's secret"
@@ -389,19 +389,7 @@ class TooManyFailures(WireTest):
 class WithoutTls(WireTest):
     """Nothing authenticates without TLS, be it required or optional, unless the option says so."""
 
-    listen = """\
-[[listen]]
-service = "c2s"
-address = ["ADDRESS:0"]
-tls = "required"
-[[listen]]
-service = "c2s"
-address = ["ADDRESS:0"]
-tls = "optional"
-[[listen]]
-service = "c2s-direct-tls"
-address = ["ADDRESS:0"]
-"""
+    listen = processes.listeners("ADDRESS", "required", "optional")
 
     def ports(self):
         """(required, optional) from the ready line, which names both listeners."""
@@ -454,19 +442,7 @@ address = ["ADDRESS:0"]
 class PlainWithoutTls(WireTest):
     """With tls = "none" and plain_without_tls there is no STARTTLS, and PLAIN works."""
 
-    listen = """\
-[[listen]]
-service = "c2s"
-address = ["ADDRESS:0"]
-tls = "required"
-[[listen]]
-service = "c2s"
-address = ["ADDRESS:0"]
-tls = "none"
-[[listen]]
-service = "c2s-direct-tls"
-address = ["ADDRESS:0"]
-"""
+    listen = processes.listeners("ADDRESS", "required", "none")
     profile = "plain_without_tls = true"
     ports = WithoutTls.ports
 

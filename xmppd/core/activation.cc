@@ -65,6 +65,13 @@ xmpp::Completion<ActivationOutcome> Activator::activate(const Jid& jid, Host& ho
   return done;
 }
 
+void Activator::take_waiting(Account& account, std::vector<Stanza>& taken) {
+  if (!account.activation_) return;
+  for (auto& one : std::exchange(account.activation_->waiting, {})) {
+    if (!one.is_sent) taken.push_back(std::move(one.stanza));
+  }
+}
+
 void Activator::forget(const Jid& jid) {
   worker_.accounts().forget_absent(jid);
   Account* account = worker_.accounts().find(jid);

@@ -79,6 +79,8 @@ class Activator {
   void hold_sent(Session& session, xmpp::Stanza stanza);
   // Completes when the account is active; at once if it is.
   [[nodiscard]] xmpp::Completion<ActivationOutcome> activate(const xmpp::Jid& jid, Host& host);
+  // Takes out what waits for the account, but not what it sent.
+  static void take_waiting(Account& account, std::vector<xmpp::Stanza>& taken);
   // The account was made or removed: forgets what is remembered of it and of its absence.
   void forget(const xmpp::Jid& jid);
 

@@ -79,8 +79,7 @@ ResultTask list_hooks(CommandContext& context, CommandArguments arguments) {
     if (known_name == name) hook = &id;
   }
   if (hook == nullptr) {
-    co_return xmpp::Err(
-        CommandError{"not-found", "no such hook; did you mean " + nearest_name(name, known) + "?"});
+    co_return xmpp::Err(CommandError{"not-found", "no such hook" + did_you_mean(name, known)});
   }
   // All workers have the same chains.
   CollectChain question{*hook};

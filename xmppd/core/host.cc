@@ -24,6 +24,10 @@ bool Host::is_admin(const xmpp::Jid& jid) const noexcept {
                      [&](const xmpp::Jid& admin) { return admin.bare_equals(jid); });
 }
 
+bool Host::is_served() const noexcept {
+  return worker_.find_host(name()) == this;
+}
+
 const std::vector<std::string>& Host::features() const noexcept {
   return profile_.features();
 }

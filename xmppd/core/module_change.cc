@@ -44,9 +44,7 @@ std::unique_ptr<Module> make_configured(const ModuleFactory& factory, const Prof
     if (option == module->options().end()) {
       std::vector<std::string> known;
       for (auto* o : module->options()) known.emplace_back(o->info().name);
-      auto near = nearest_name(key, known);
-      errors.push_back({value.at, prefix + key,
-                        "unknown option" + (near.empty() ? "" : "; did you mean '" + near + "'?")});
+      errors.push_back({value.at, prefix + key, "unknown option" + did_you_mean(key, known)});
       continue;
     }
     auto wrong = assign(**option, value);

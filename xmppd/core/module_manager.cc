@@ -131,9 +131,8 @@ std::runtime_error ModuleManager::no_such_module(const std::string& name) const 
   for (const auto& directory : directories_) {
     places += (places.empty() ? "" : ", ") + directory.string();
   }
-  const auto near = nearest_name(name, installed());
   return std::runtime_error("no module '" + name + "' in " + places +
-                            (near.empty() ? "" : " (did you mean '" + near + "'?)"));
+                            did_you_mean(name, installed()));
 }
 
 const ModuleFactory& ModuleManager::factory(const std::string& name) {
@@ -250,10 +249,9 @@ bool ModuleManager::check_names(const ProfileConfig& profile, const std::string&
   for (const auto* names : {&profile.modules.added, &profile.modules.removed}) {
     for (const auto& [name, at] : *names) {
       if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-      auto near = nearest_name(name, known);
       errors.push_back({at, key,
                         "no module '" + name + "' in " + directories_.back().string() +
-                            (near.empty() ? "" : "; did you mean '" + near + "'?")});
+                            did_you_mean(name, known)});
     }
   }
   return errors.size() == before;
@@ -281,9 +279,8 @@ std::vector<ConfigError> ModuleManager::check(const Config& config) {
       if (std::find(names.begin(), names.end(), module) != names.end()) continue;
       auto known = installed();
       if (std::find(known.begin(), known.end(), module) != known.end()) continue;
-      auto near = nearest_name(module, known);
       errors.push_back({table.at, "profile." + profile_name + ".module." + module,
-                        "no such module" + (near.empty() ? "" : "; did you mean '" + near + "'?")});
+                        "no such module" + did_you_mean(module, known)});
     }
   }
   return errors;

@@ -154,9 +154,8 @@ ModuleManager::Outcome ModuleManager::check_change(const std::string& profile) c
   }
   std::vector<std::string> known;
   for (const auto& [name, running] : running_) known.push_back(name);
-  return xmpp::Err(CommandError{"not-found", "there is no profile " + in_quotes(profile) +
-                                                 "; did you mean " +
-                                                 in_quotes(nearest_name(profile, known)) + "?"});
+  return xmpp::Err(CommandError{
+      "not-found", "there is no profile " + in_quotes(profile) + did_you_mean(profile, known)});
 }
 
 ModuleManager::Outcome ModuleManager::check_start(const std::string& profile,

@@ -1,5 +1,5 @@
 // PendingIq: a request that a task of a module answers later. It is known to the module's Scope, so
-// that it is answered even if the module goes first.
+// that it is answered even if the module goes first; so it is if the addressed host does.
 //
 // Thread-safety: its worker only. Invariant: answered exactly once, unless the worker ends.
 #pragma once
@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "xmpp/core/stanza.h"
+#include "xmppd/host.h"
 #include "xmppd/iq.h"
 #include "xmppd/module.h"
 
@@ -30,6 +31,10 @@ class PendingIq {
     scope_.pending_[place_] = scope_.pending_.back();
     scope_.pending_[place_]->place_ = place_;
     scope_.pending_.pop_back();
+    // As the router answers what comes later.
+    if (!call_->host.is_served()) {
+      answer(IqReply::error(xmpp::StanzaCondition::remote_server_not_found));
+    }
   }
   PendingIq(const PendingIq&) = delete;
   PendingIq& operator=(const PendingIq&) = delete;

@@ -193,6 +193,9 @@ void ProfileRuntime::set_aside(const Instance& instance) noexcept {
 }
 
 void ProfileRuntime::cancel_tasks(const Scope& scope) noexcept {
+  worker_.for_each_host([&](Host& host) {
+    if (&host.profile_ == this) host.tasks_.cancel(scope);
+  });
   worker_.accounts().for_each([&](Account& account) {
     if (&account.host_.profile_ != this) return;
     // They kept the account in memory.

@@ -72,8 +72,9 @@ IqReply answer_now(IqTable::Entry& entry, IqCall& call) {
   }
 }
 
-// Answers now or later through `reply_to`.
-void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call, PendingIq::Reply reply_to) {
+// Answers now or, by one of the host's tasks, later through `reply_to`.
+void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call, TaskBag& tasks,
+                 PendingIq::Reply reply_to) {
   if (entry.handler.answer) {
     const auto reply = answer_now(entry, *call);
     reply_to(PendingIq::make_answer(call->request, reply));
@@ -85,7 +86,7 @@ void run_handler(IqTable::Entry& entry, std::unique_ptr<IqCall> call, PendingIq:
     pending->answer(IqReply::error(StanzaCondition::internal_server_error));
     return;
   }
-  entry.scope->spawn(answer_later(std::move(pending), std::move(answering)));
+  tasks.spawn(*entry.scope, answer_later(std::move(pending), std::move(answering)));
 }
 
 }  // namespace
@@ -221,7 +222,8 @@ bool Router::answer_iq(Stanza& request, Host& host, Target target, Account* acco
   if (Account* sender = worker_.accounts().find(call->request.from())) {
     call->session = sender->find_session(call->request.from().resource());
   }
-  run_handler(*entry, std::move(call), [this](Stanza answer) { route(std::move(answer)); });
+  run_handler(*entry, std::move(call), host.tasks_,
+              [this](Stanza answer) { route(std::move(answer)); });
   return true;
 }
 
@@ -253,7 +255,8 @@ bool Router::answer_unauthenticated(IqCall incoming, std::function<void(Stanza)>
     reply(xmpp::make_error(incoming.request, StanzaCondition::resource_constraint));
     return true;
   }
-  run_handler(*entry, std::make_unique<IqCall>(std::move(incoming)), std::move(reply));
+  TaskBag& tasks = incoming.host.tasks_;
+  run_handler(*entry, std::make_unique<IqCall>(std::move(incoming)), tasks, std::move(reply));
   return true;
 }
 

@@ -73,6 +73,13 @@ bool Strands::take(Account& account, Stanza& stanza) {
   return true;
 }
 
+void Strands::take_waiting(Account& account, std::vector<Stanza>& taken) {
+  if (!account.strands_) return;
+  for (auto& [sender, strand] : *account.strands_) {
+    for (auto& one : std::exchange(strand.waiting, {})) taken.push_back(std::move(one.stanza));
+  }
+}
+
 // By value: the strand that they come from may end here.
 void Strands::drain(Jid jid, Jid sender, bool is_overdue) {
   Account* account = worker_.accounts().find(jid);

@@ -12,6 +12,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <vector>
 
 #include "xmpp/base/time.h"
 #include "xmpp/base/timer_wheel.h"
@@ -59,6 +60,8 @@ class Strands {
   [[nodiscard]] OrderHold hold(Account& account, const xmpp::Jid& sender);
   // Takes the stanza if it has to wait.
   [[nodiscard]] bool take(Account& account, xmpp::Stanza& stanza);
+  // Takes out all that waits for the account.
+  static void take_waiting(Account& account, std::vector<xmpp::Stanza>& taken);
 
  private:
   struct Hold;

@@ -19,7 +19,7 @@ void TaskBag::spawn(Scope& scope, xmpp::Task<void> task) {
   scope.spawn_into(owner, std::move(task));
 }
 
-TaskBag::~TaskBag() {
+void TaskBag::cancel_all() noexcept {
   while (!owners_.empty()) {
     const auto owner = std::move(owners_.back().second);
     owners_.pop_back();

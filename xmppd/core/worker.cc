@@ -110,9 +110,19 @@ void Worker::remove_host(Host& host, const xmpp::StreamError& error) {
     if (link.host() == &host) link.expel(error);
   });
   end_detached([&](const Session& session) { return &session.account_.host_ == &host; });
+  std::vector<xmpp::Stanza> waiting;
+  const auto is_its = [&](const Account& account) { return &account.host_ == &host; };
+  accounts_.for_each([&](Account& account) {
+    if (!is_its(account)) return;
+    Activator::take_waiting(account, waiting);
+    Strands::take_waiting(account, waiting);
+  });
   // What their tasks began in storage is finished there; nobody is left to be told.
-  accounts_.erase_if([&](Account& account) { return &account.host_ == &host; });
+  accounts_.erase_if(is_its);
+  // RFC 6120 8.2.3: what was asked of it is answered.
+  host.tasks_.cancel_all();
   host.slots_ = {};
+  for (xmpp::Stanza& stanza : waiting) router_.route(std::move(stanza));
 }
 
 void Worker::start_thread() {

@@ -233,6 +233,7 @@ class Offline final : public Module {
   }
 
   Task<void> flush(Account& account) {
+    const LastWord last_word{*this, account};
     State& state = account[state_];
     const xmpp::Instant release_at = scope_->reactor().now() + kHoldFor;
     for (;;) {
@@ -275,6 +276,15 @@ class Offline final : public Module {
     state.is_flushing = false;
     release(account);
   }
+
+  // If the task ends with its host, what waits is answered as any stanza to that.
+  struct LastWord {
+    ~LastWord() {
+      if (!account.host().is_served()) offline.release(account);
+    }
+    Offline& offline;
+    Account& account;
+  };
 
   void release(Account& account) {
     State& state = account[state_];

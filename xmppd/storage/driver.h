@@ -45,6 +45,8 @@ struct SessionOptions {
   std::string vfs;
   // PostgreSQL: "host=... dbname=...", or a URI.
   xmpp::Secret connection;
+  // Claims the database for the server of this number, if it is not 0.
+  std::uint32_t server = 0;
 };
 
 // A prepared statement. Parameters count from 1, columns from 0.

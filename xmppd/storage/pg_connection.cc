@@ -2,11 +2,13 @@
 #include "storage/pg_connection.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <new>
+#include <thread>
 
 #include "storage/connection_string.h"
 #include "xmpp/base/log.h"
@@ -23,6 +25,20 @@ constexpr milliseconds kLongestPause{2'000};
 // The server gives up on a statement by itself at the timeout; when it does not even do that, it is
 // gone.
 constexpr milliseconds kGrace{2'000};
+
+// How soon it is looked again whether another server has let go of the database.
+constexpr milliseconds kClaimPause{50};
+
+// Names the claims on this schema; an advisory lock belongs to a database already. See pg_locks in
+// PostgreSQL's documentation for how locks of two keys are shown.
+constexpr const char* kClaimKey = "hashtext('xmppd ' || coalesce(current_schema(), ''))";
+
+// For whoever finds the database claimed.
+std::string application_name() {
+  std::array<char, 40> host{};
+  if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '?';
+  return "xmppd on " + std::string(host.data()) + ", process " + std::to_string(::getpid());
+}
 
 std::string trimmed(const char* text) {
   std::string line = text == nullptr ? "" : text;
@@ -64,6 +80,11 @@ PgConnection::~PgConnection() = default;
 void PgConnection::connect() {
   open();
   set_up();
+  // At a start, what a server before this one left behind may be about to go.
+  if (options_.server != 0) {
+    claim(has_connected_ ? Clock::now() : Clock::now() + options_.timeout);
+  }
+  has_connected_ = true;
 }
 
 void PgConnection::ensure_connected() {
@@ -107,7 +128,8 @@ void PgConnection::open() {
   close();
   const std::array keys = {"fallback_application_name", "dbname",
                            static_cast<const char*>(nullptr)};
-  const std::array values = {"xmppd", options_.connection.reveal().c_str(),
+  const std::string name = application_name();
+  const std::array values = {name.c_str(), options_.connection.reveal().c_str(),
                              static_cast<const char*>(nullptr)};
   connection_.reset(PQconnectStartParams(keys.data(), values.data(), 1));
   if (!connection_) throw std::bad_alloc();
@@ -135,6 +157,42 @@ void PgConnection::set_up() {
   send(timeout_statement().c_str());
   if (!options_.is_synchronous_full) send("SET synchronous_commit = off");
   (void)finish();
+}
+
+void PgConnection::claim(Clock::time_point deadline) {
+  const std::string key = kClaimKey;
+  const std::string number = std::to_string(options_.server);
+  // Of two that look at the same time, one waits for the other.
+  const std::string serialise = "SELECT pg_advisory_xact_lock(" + key + ')';
+  const std::string find =
+      "SELECT coalesce(a.application_name, '?') || coalesce(' at ' || host(a.client_addr), '') ||"
+      " coalesce(', connected since ' || date_trunc('second', a.backend_start)::text, '')"
+      " FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid"
+      " WHERE l.locktype = 'advisory' AND l.objsubid = 2 AND l.granted"
+      " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+      " AND l.classid::bigint = (" +
+      key + "::bigint & 4294967295) AND l.objid::bigint <> " + number +
+      " ORDER BY a.backend_start LIMIT 1";
+  const std::string take = "SELECT pg_advisory_lock_shared(" + key + ", " + number + ')';
+  for (;;) {
+    send("BEGIN");
+    send(serialise.c_str());
+    send(find.c_str());
+    const PgResult holder = finish();
+    if (PQntuples(holder.get()) == 0) {
+      send(take.c_str());
+      send("COMMIT");
+      (void)finish();
+      return;
+    }
+    if (Clock::now() >= deadline) {
+      throw DatabaseError(StorageErrorCode::busy, "another server uses this database: " +
+                                                      trimmed(PQgetvalue(holder.get(), 0, 0)));
+    }
+    send("ROLLBACK");
+    (void)finish();
+    std::this_thread::sleep_for(kClaimPause);
+  }
 }
 
 std::string PgConnection::timeout_statement() const {

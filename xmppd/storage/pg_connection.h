@@ -1,6 +1,9 @@
 // PgConnection: a libpq connection in pipeline mode that opens itself again, and the results of
 // what was sent over it. Private to the PostgreSQL driver.
 //
+// One server at a time has a database: each of its connections holds a shared advisory lock of the
+// database's schema and the server's number, and gets none while one of another number is held.
+//
 // Thread-safety: one thread at a time.
 // Invariants: (1) between two calls either nothing is under way or what is under way was only
 // queued by send(). (2) After a failure that leaves the connection's state unknown it is closed.
@@ -67,6 +70,8 @@ class PgConnection {
 
   void open();
   void set_up();
+  // Throws if another server has claimed the database and keeps it until `deadline`.
+  void claim(Clock::time_point deadline);
   [[nodiscard]] std::string timeout_statement() const;
   // Waits until the socket is ready for one of poll()'s `events`; throws at the deadline.
   void wait(short events, Clock::time_point deadline);
@@ -82,6 +87,7 @@ class PgConnection {
   std::unique_ptr<PGconn, CloseConnection> connection_;
   std::uint64_t generation_ = 0;
   std::size_t queued_ = 0;
+  bool has_connected_ = false;  // ever
   Clock::time_point next_attempt_{};
   std::chrono::milliseconds pause_{0};
 };

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <limits>
 #include <mutex>
 #include <thread>
 #include <unordered_map>
@@ -18,6 +19,7 @@
 #include "xmpp/base/assert.h"
 #include "xmpp/base/hash.h"
 #include "xmpp/base/log.h"
+#include "xmpp/base/random.h"
 
 namespace xmppd {
 
@@ -331,7 +333,9 @@ class SqlStorage::Impl {
   }
 
   [[nodiscard]] std::unique_ptr<sql::Driver> make_driver(bool is_reader) const {
-    return options_.make_driver(session_options(options_, is_reader));
+    sql::SessionOptions session = session_options(options_, is_reader);
+    session.server = server_;
+    return options_.make_driver(session);
   }
 
   // The next three: REQUIRES: mutex_ held.
@@ -422,6 +426,9 @@ class SqlStorage::Impl {
   }
 
   const StorageOptions options_;
+  // A number that no other server has, for PostgreSQL: not 0, of 31 bits.
+  const std::uint32_t server_ =
+      static_cast<std::uint32_t>(1 + xmpp::OsRng().below(std::numeric_limits<std::int32_t>::max()));
   Counters counters_;
   std::vector<std::unique_ptr<Writer>> writers_;  // their queues are guarded by mutex_
   std::vector<std::unique_ptr<Executor>> readers_;
@@ -450,7 +457,7 @@ StorageResult<std::unique_ptr<SqlStorage>> SqlStorage::open(StorageOptions optio
       error.text += is_sqlite
                         ? " (its directory must exist and be writable for xmppd)"
                         : " (PostgreSQL must run, and let xmppd in as storage.connection says)";
-    } else if (error.code == StorageErrorCode::busy) {
+    } else if (is_sqlite && error.code == StorageErrorCode::busy) {
       error.text += " (another program has it locked)";
     }
     return xmpp::Err(std::move(error));

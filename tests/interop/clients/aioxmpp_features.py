@@ -3,7 +3,6 @@
 Arguments and environment as in slixmpp_checks.py; `ok FEATURE` for every feature that it has seen.
 """
 
-import argparse
 import asyncio
 import os
 import socket
@@ -17,13 +16,11 @@ import aioxmpp.private_xml
 import aioxmpp.vcard
 import aioxmpp.version
 
+from driver import ok, parse_arguments
+
 WAIT = 15
 ALICE, BOB = (aioxmpp.JID.fromstr(f"{name}@localhost") for name in ("alice", "bob"))
 SERVER = aioxmpp.JID.fromstr("localhost")
-
-
-def ok(feature):
-    print(f"ok\t{feature}", flush=True)
 
 
 @aioxmpp.private_xml.Query.as_payload_class
@@ -327,10 +324,7 @@ async def run(arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    for name in ("host", "port", "cafile"):
-        parser.add_argument(f"--{name}", required=True)
-    asyncio.run(run(parser.parse_args()))
+    asyncio.run(run(parse_arguments()))
 
 
 main()

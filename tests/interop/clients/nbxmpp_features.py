@@ -4,7 +4,6 @@ with one; carol registers. Arguments, environment and output as in slixmpp_check
 nbxmpp works in GLib's main loop. Here that loop runs only while something is waited for.
 """
 
-import argparse
 import os
 import time
 
@@ -17,12 +16,10 @@ from nbxmpp.namespaces import Namespace
 from nbxmpp.protocol import JID, Iq, Message
 from nbxmpp.structs import AnnotationNote, DiscoIdentity, StanzaHandler
 
+from driver import ok, parse_arguments
+
 WAIT = 15
 ALICE, BOB, CAROL = (JID.from_string(f"{name}@localhost") for name in ("alice", "bob", "carol"))
-
-
-def ok(feature):
-    print(f"ok\t{feature}", flush=True)
 
 
 def wait(what, is_there):
@@ -322,10 +319,7 @@ def accounts(one, arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    for name in ("host", "port", "cafile"):
-        parser.add_argument(f"--{name}", required=True)
-    arguments = parser.parse_args()
+    arguments = parse_arguments()
     made = []
     for jid, resource in ((ALICE, "one"), (ALICE, "two"), (BOB, "b")):
         password = os.environ[f"{jid.localpart.upper()}_PASSWORD"]

@@ -4,13 +4,14 @@ Takes --host --port --cafile and passwords in ALICE_PASSWORD and BOB_PASSWORD. S
 everything that it saw, then `done`; what it does not see within seconds ends it with an exception.
 """
 
-import argparse
 import asyncio
 import os
 import ssl
 
 import slixmpp
 from slixmpp.exceptions import IqError
+
+from driver import ok, parse_arguments
 
 WAIT = 15
 ALICE, BOB = "alice@localhost", "bob@localhost"
@@ -51,10 +52,6 @@ class Client(slixmpp.ClientXMPP):
         # Whatever was on its way comes before the answer.
         await self["xep_0030"].get_info(jid="localhost")
         assert self.events.empty(), f"{self.boundjid}: {self.events.get_nowait()}"
-
-
-def ok(what):
-    print(f"ok\t{what}", flush=True)
 
 
 async def carbons(one, two, bob):
@@ -128,10 +125,7 @@ async def run(arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    for name in ("host", "port", "cafile"):
-        parser.add_argument(f"--{name}", required=True)
-    asyncio.get_event_loop().run_until_complete(run(parser.parse_args()))
+    asyncio.get_event_loop().run_until_complete(run(parse_arguments()))
 
 
 main()

@@ -3,7 +3,6 @@ alice with two clients, bob with one; carol leaves. Arguments, environment and o
 slixmpp_checks.py.
 """
 
-import argparse
 import asyncio
 import os
 import re
@@ -11,6 +10,8 @@ import ssl
 
 import slixmpp
 from slixmpp.exceptions import IqError
+
+from driver import ok, parse_arguments
 
 WAIT = 15
 ALICE, BOB = "alice@localhost", "bob@localhost"
@@ -67,10 +68,6 @@ class Client(slixmpp.ClientXMPP):
                 return
             await asyncio.sleep(0.02)
         raise AssertionError(f"{self.boundjid}: {self.client_roster[BOB]._state}")
-
-
-def ok(feature):
-    print(f"ok\t{feature}", flush=True)
 
 
 async def roster(one, two, bob):
@@ -189,10 +186,7 @@ async def run(arguments):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    for name in ("host", "port", "cafile"):
-        parser.add_argument(f"--{name}", required=True)
-    asyncio.get_event_loop().run_until_complete(run(parser.parse_args()))
+    asyncio.get_event_loop().run_until_complete(run(parse_arguments()))
 
 
 main()

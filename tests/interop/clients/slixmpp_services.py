@@ -2,7 +2,6 @@
 vCard, private XML, last activity, client states, discovery. Says `ok WHAT` line by line.
 """
 
-import argparse
 import asyncio
 import os
 import ssl
@@ -10,6 +9,8 @@ import ssl
 import slixmpp
 from slixmpp.exceptions import IqError
 from slixmpp.plugins.xep_0048 import Bookmarks
+
+from driver import parse_arguments
 
 BODIES = ["first", "second <&>", "third \N{SNOWMAN}"]
 
@@ -127,10 +128,7 @@ async def run(alice, bob):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    for name in ("host", "port", "cafile"):
-        parser.add_argument(f"--{name}", required=True)
-    arguments = parser.parse_args()
+    arguments = parse_arguments()
     alice, bob = Client("alice", arguments), Client("bob", arguments)
     asyncio.get_event_loop().run_until_complete(run(alice, bob))
 

@@ -8,6 +8,8 @@
 #include "core/config_diff.h"
 #include "core/worker.h"
 #include "unit/server/raw_client.h"
+#include "xmpp/xep/time.h"
+#include "xmppd/module.h"
 
 namespace xmppd {
 namespace {
@@ -128,6 +130,112 @@ TEST(Hosts, GoAtAnyMoment) {
     EXPECT_TRUE(romeo.saw("id='ping'")) << seed << romeo.seen();
     EXPECT_LE(world.server().session_count(), 4U);
   }
+}
+
+// What waits for something of a host when that goes, sent by somebody who stays.
+struct LeavingHost : testing::Test {
+  LeavingHost() {
+    world.add_account("romeo@localhost");
+    world.add_account("juliet@other.example");
+    romeo.write(login("romeo"));
+    world.run_for(kSecond);
+  }
+  static std::string message(const std::string& id) {
+    return "<message to='juliet@other.example' id='" + id +
+           "' type='chat'><body>x</body></message>";
+  }
+  // Is `id` answered as what is sent to a domain that is not served?
+  bool is_refused(const std::string& id) {
+    const auto at = romeo.seen().find(" id='" + id + "'");
+    return at != std::string::npos &&
+           romeo.seen().find("<remote-server-not-found", at) != std::string::npos;
+  }
+  World world{
+      {.seed = 4, .workers = 1, .config = "[profile.default]\nmodules = [\"-time\"]\n" + kTwo}};
+  RawClient romeo{world};
+};
+
+struct Counted {
+  explicit Counted(int& all) : count(all) { ++count; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+  ~Counted() { --count; }
+  int& count;
+};
+
+xmpp::Task<IqReply> never_answer(int* running) {
+  const Counted counted(*running);
+  xmpp::Completion<void> waiting;
+  co_await waiting;
+  co_return IqReply::ok();
+}
+
+TEST_F(LeavingHost, AnswersRequestsThatAreUnderWay) {
+  int running = 0;
+  Scope scope(*world.server().worker(0).find_profile("default"), "test");
+  scope.on_iq<xmpp::xep::EntityTime>(
+      Target::host | Target::account | Target::own_account,
+      [&running](IqCall&, const xmpp::xep::EntityTime&) { return never_answer(&running); });
+  const std::string time = "<time xmlns='urn:xmpp:time'/></iq>";
+  for (const std::string to : {"other.example", "juliet@other.example", "localhost"}) {
+    romeo.write("<iq type='get' id='at " + to + "' to='" + to + "'>" + time);
+  }
+  RawClient juliet(world);
+  juliet.write(login_at("other.example", "juliet") + "<iq type='get' id='own'>" + time);
+  world.run_for(kSecond);
+  ASSERT_EQ(running, 4);
+  reconfigure(world, kOne);
+  world.run_for(kSecond);
+  EXPECT_TRUE(is_refused("at other.example")) << romeo.seen();
+  EXPECT_TRUE(is_refused("at juliet@other.example")) << romeo.seen();
+  EXPECT_FALSE(romeo.saw("at localhost"));
+  EXPECT_EQ(running, 1) << "that of the host that stays";
+}
+
+TEST_F(LeavingHost, AnswersWhatWaitsForAnAccount) {
+  world.stall_storage(world.now() + 2 * kSecond);
+  romeo.write(message("m") +
+              "<iq type='get' id='v' to='juliet@other.example'>"
+              "<vCard xmlns='vcard-temp'/></iq>");
+  world.run_for(kSecond);
+  ASSERT_FALSE(romeo.saw(" id='m'"));
+  reconfigure(world, kOne);
+  world.run_for(3 * kSecond);
+  EXPECT_TRUE(is_refused("m")) << romeo.seen();
+  EXPECT_TRUE(is_refused("v")) << romeo.seen();
+}
+
+TEST_F(LeavingHost, AnswersWhatWaitsBehindSomethingElse) {
+  OrderHold hold;
+  Scope scope(*world.server().worker(0).find_profile("default"), "test");
+  scope.on<ToAccount>(Stage::validate, [&](ToAccount& hook) {
+    if (hook.stanza.id() == "hold") hold = hook.to.hold_order(hook.stanza);
+    return Verdict::pass;
+  });
+  romeo.write(message("hold") + message("m"));
+  world.run_for(kSecond);
+  ASSERT_FALSE(romeo.saw(" id='m'"));
+  reconfigure(world, kOne);
+  world.run_for(kSecond);
+  EXPECT_TRUE(is_refused("m")) << romeo.seen();
+}
+
+TEST_F(LeavingHost, AnswersWhatWaitsBehindStoredMessages) {
+  romeo.write(message("stored"));
+  world.run_for(kSecond);
+  RawClient juliet(world);
+  juliet.write(login_at("other.example", "juliet"));
+  world.run_for(kSecond);
+  world.stall_storage(world.now() + 2 * kSecond);
+  juliet.write("<presence/>");
+  world.run_for(std::chrono::milliseconds(500));
+  romeo.write(message("m"));
+  world.run_for(std::chrono::milliseconds(500));
+  ASSERT_FALSE(romeo.saw(" id='m'"));
+  reconfigure(world, kOne);
+  world.run_for(3 * kSecond);
+  EXPECT_FALSE(juliet.saw("<message"));
+  EXPECT_TRUE(is_refused("m")) << romeo.seen();
 }
 
 TEST(Hosts, LimitsChangeForStreamsThatOpenLater) {

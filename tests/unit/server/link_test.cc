@@ -211,6 +211,27 @@ TEST(Link, ReadsNoFasterThanItsRate) {
   EXPECT_TRUE(client.saw("id='last'"));
 }
 
+// Nobody can tell whether a client is idle that is not read.
+TEST(Link, IsNotIdleWhileItIsOverItsRate) {
+  World world({.seed = 20,
+               .config = "[limits]\nstanza_rate = 10000\nstanza_burst = 16384\n"
+                         "idle_timeout = \"6s\"\n[host.\"localhost\"]\n"});
+  world.add_account("u@localhost");
+  RawClient client(world);
+  client.write(login("u"));
+  world.run_for(kSecond);
+  std::string all;
+  while (all.size() < 150'000) {
+    all += "<message to='u@localhost/r'><body>" + std::string(100, 'x') + "</body></message>";
+  }
+  client.write(all + "<message to='u@localhost/r' id='last'/>");
+  ASSERT_TRUE(world.run_until([&] { return client.saw("id='last'"); }, world.now() + 30 * kSecond))
+      << client.seen().substr(client.seen().size() - 300);
+  EXPECT_FALSE(client.saw("<connection-timeout"));
+  world.run_for(8 * kSecond);
+  EXPECT_TRUE(client.saw("<connection-timeout"));
+}
+
 TEST(Link, SessionsOfAnAccountAreLimited) {
   World world({.seed = 8,
                .workers = 2,

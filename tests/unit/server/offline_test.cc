@@ -5,8 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "core/worker.h"
 #include "sim/sim_vfs.h"
 #include "unit/server/raw_client.h"
+#include "xmppd/module.h"
 
 namespace xmppd {
 namespace {
@@ -74,6 +76,38 @@ TEST(Offline, LiveMessagesKeepTheirOrderHoweverMany) {
       at = found;
     }
   }
+}
+
+// The one that finds no place may not pass when those before it have to wait elsewhere, either.
+TEST(Offline, TheLastOfTooManyStaysBehindItsSendersOthers) {
+  World world({.seed = 1,
+               .workers = 1,
+               .config = "[host.\"localhost\"]\n[profile.default.module.offline]\n"
+                         "messages_per_sender = 1000\n"});
+  for (const auto* name : {"romeo", "juliet"}) world.add_account(name + std::string("@localhost"));
+  OrderHold hold;
+  Scope scope(*world.server().worker(0).find_profile("default"), "test");
+  scope.on<ToAccount>(Stage::filter, [&](ToAccount& hook) {
+    if (hook.stanza.id() == "n0") hold = hook.to.hold_order(hook.stanza);
+    return Verdict::pass;
+  });
+  RawClient romeo(world);
+  romeo.write(login("romeo") + messages("s", 1));
+  world.run_for(kSecond);
+  RawClient juliet(world);
+  juliet.write(login("juliet"));
+  world.run_for(kSecond);
+  world.stall_storage(world.now() + 3 * kSecond);
+  juliet.write("<presence/>");
+  world.run_for(kSecond);
+  romeo.write(messages("n", 501));
+  world.run_for(kSecond);
+  EXPECT_TRUE(juliet.saw("id='n0'")) << juliet.seen();
+  EXPECT_FALSE(juliet.saw("id='n1'"));
+  EXPECT_FALSE(juliet.saw("id='n500'")) << "it has overtaken the others";
+  hold.reset();
+  world.run_for(kSecond);
+  EXPECT_LT(juliet.seen().find("id='n499'"), juliet.seen().find("id='n500'"));
 }
 
 int occurrences(std::string_view text, std::string_view what) {

@@ -156,6 +156,39 @@ TEST_F(Order, ASessionThatHeldWhileItWasSilentIsReadAgain) {
   }
 }
 
+// A module that is loaded wants something of the account: what its session says waits for that.
+TEST_F(Order, ASessionThatHoldsIsNotHeardWhileItsAccountIsLoaded) {
+  holder.is_of_session = true;
+  world.stall_storage(world.now() + kSecond);
+  Scope late(*world.server().worker(0).find_profile("default"), "late");
+  (void)late.account_state<int>(
+      [](Tx&, const xmpp::Jid&) -> StorageResult<int> { return StorageResult<int>(1); });
+  romeo.write(message("hold") + message("1") + message("2"));
+  world.run_for(3 * kSecond);
+  EXPECT_EQ(ids_in(juliet.seen()), "hold ");
+  holder.holds.clear();
+  world.run_for(kSecond);
+  EXPECT_EQ(ids_in(juliet.seen()), "hold 1 2 ");
+}
+
+// What goes on late to one account may have to wait at another.
+TEST_F(Order, OnlyWhatIsOverdueIsNotHeld) {
+  Scope scope(*world.server().worker(0).find_profile("default"), "forward");
+  scope.on<ToAccount>(Stage::validate, [](ToAccount& hook) {
+    if (hook.stanza.id() != "1") return Verdict::pass;
+    auto forward =
+        xmpp::Stanza::message(xmpp::StanzaType::chat, *xmpp::Jid::parse("paris@localhost"));
+    forward.envelope().id = "hold";
+    hook.to.send(std::move(forward));
+    return Verdict::pass;
+  });
+  romeo.write(message("hold") + message("1"));
+  world.run_for(kOrderPatience + kSecond);
+  ASSERT_EQ(ids_in(juliet.seen()), "hold 1 ");
+  ASSERT_EQ(holder.holds.size(), 2U);
+  EXPECT_NE(holder.holds[1], nullptr);
+}
+
 TEST_F(Order, ASessionIsReadAgainAfterAWhile) {
   holder.is_of_session = true;
   romeo.write(message("hold") + message("1") + message("hold") + message("2"));

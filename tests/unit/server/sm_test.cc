@@ -161,6 +161,35 @@ TEST_P(Sm, AnOfflineMessageIsAcknowledgedOnceItIsStored) {
   EXPECT_TRUE(client.saw(ack(4))) << client.seen();
 }
 
+// Their order is kept for five seconds only: the request is read before they are stored.
+TEST_P(Sm, ASubscriptionIsAcknowledgedOnceItIsStored) {
+  const std::string get = "<iq type='get' id='get'><query xmlns='jabber:iq:roster'/></iq>";
+  RawClient contact(world);
+  contact.write(login("u1") + get + "<presence/>");
+  RawClient client(world);
+  client.write(login("u0") + kEnable + get);
+  world.run_for(kSecond);
+  world.stall_storage(world.now() + 8 * kSecond);
+  client.write("<presence type='subscribe' to='u1@localhost'/>" + kRequest);
+  world.run_for(7 * kSecond);
+  EXPECT_TRUE(client.saw(ack(1))) << client.seen();
+  EXPECT_FALSE(client.saw(ack(2))) << "not stored on the sender's side";
+  ASSERT_TRUE(
+      world.run_until([&] { return client.saw("ask='subscribe'"); }, world.now() + 3 * kSecond));
+  // Now the contact's side.
+  world.stall_storage(world.now() + 4 * kSecond);
+  client.write(kRequest);
+  world.run_for(2 * kSecond);
+  if (contact.saw("type='subscribe'")) {
+    EXPECT_TRUE(client.saw(ack(2))) << "it was quicker";
+  } else {
+    EXPECT_FALSE(client.saw(ack(2))) << "not stored on the contact's side";
+  }
+  world.run_for(3 * kSecond);
+  EXPECT_TRUE(contact.saw("type='subscribe'"));
+  EXPECT_TRUE(client.saw(ack(2))) << client.seen();
+}
+
 TEST_P(Sm, OnlyItsOwnerLearnsTheCountOfAnEndedSession) {
   std::string id;
   {

@@ -351,6 +351,9 @@ TEST(ConfigText, NearestName) {
   EXPECT_EQ(nearest_name("stanzabyte", known), "stanza_bytes");
   EXPECT_EQ(nearest_name("attribute", known), "attributes");
   EXPECT_EQ(nearest_name("x", {}), "");
+  EXPECT_EQ(did_you_mean("dept", known), "; did you mean depth?");
+  EXPECT_EQ(did_you_mean("x", known), "") << "nothing is like it";
+  EXPECT_EQ(did_you_mean("x", {}), "");
 }
 
 TEST(Limits, TheTableMatchesTheDefaults) {

@@ -1,7 +1,7 @@
 // Host: a served domain, as one worker sees it.
 //
-// A host that is removed keeps its object until the worker ends: requests that are under way may
-// still refer to it.
+// A host that is removed keeps its object until the worker ends: whatever is under way may still
+// refer to it.
 //
 // Thread-safety: its worker only (each worker has its own Host object for every domain).
 #pragma once
@@ -19,6 +19,7 @@
 #include "xmpp/core/stream_error.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/task_bag.h"
 
 namespace xmppd {
 
@@ -48,6 +49,8 @@ class XMPPD_API Host {
   [[nodiscard]] const xmpp::Jid& jid() const noexcept { return jid_; }
   [[nodiscard]] std::string_view name() const noexcept { return jid_.str(); }
   [[nodiscard]] bool is_admin(const xmpp::Jid& jid) const noexcept;
+  // False: it was removed, and what is said to it or in its accounts' names goes nowhere.
+  [[nodiscard]] bool is_served() const noexcept;
   // The features that disco#info of this host lists, sorted.
   [[nodiscard]] const std::vector<std::string>& features() const noexcept;
 
@@ -87,6 +90,7 @@ class XMPPD_API Host {
   std::vector<xmpp::Jid> admins_;
   std::shared_ptr<HostFacts> facts_;
   SlotBag slots_;
+  TaskBag tasks_;  // that answer requests; last member: they go before what they use
 };
 
 }  // namespace xmppd

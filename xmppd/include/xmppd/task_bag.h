@@ -20,11 +20,13 @@ class Scope;
 class XMPPD_API TaskBag {
  public:
   TaskBag() = default;
-  ~TaskBag();
+  ~TaskBag() { cancel_all(); }
   TaskBag(const TaskBag&) = delete;
   TaskBag& operator=(const TaskBag&) = delete;
   // Starts the task; a module that has been retired starts nothing any more.
   void spawn(Scope& scope, xmpp::Task<void> task);
+  // Destroys all tasks at their suspension points.
+  void cancel_all() noexcept;
   // Destroys the module's tasks at their suspension points. Were there any?
   bool cancel(const Scope& scope) noexcept;
   [[nodiscard]] std::size_t size() const noexcept;

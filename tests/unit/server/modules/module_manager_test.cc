@@ -103,7 +103,7 @@ INSTANTIATE_TEST_SUITE_P(
         Fault{"Circle",
               {"ring_a", "ring_b"},
               {"require each other in a circle", "ring_a -> ring_b -> ring_a"}},
-        Fault{"UnknownName", {"sond"}, {"no module 'sond'", "did you mean 'sound'?"}},
+        Fault{"UnknownName", {"sond"}, {"no module 'sond'", "did you mean sound?"}},
         Fault{"ConstructorThrows",
               {"sound", "throws_made"},
               {"'throws_made'", "constructed", "no luck when made"}},
