@@ -148,6 +148,11 @@ Event StreamMachine::next() {
 
 // The path of every stanza once the stream is usable; nullopt: it was dealt with here.
 std::optional<Event> StreamMachine::on_stanza(const xml::Document& document) {
+  // RFC 6120 4.8.5: elements of the content namespace have no prefix.
+  if (is_receiver() && document.root().has_prefix() && document.root().ns() == policy->content_ns) {
+    fail({StreamCondition::bad_namespace_prefix, {}});
+    return std::nullopt;
+  }
   if (is_receiver() && policy->sm && document.root().ns() == ns::sm &&
       has_all(bits, kHeaders | StreamBits::tls_settled)) {
     std::optional<Event> event = stream::read_sm(*this, document);
