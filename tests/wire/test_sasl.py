@@ -167,8 +167,25 @@ class Sasl(WireTest):
     def test_auth_within_auth(self):
         with self.secured() as client:
             begin(client, Scram("alice", RIGHT))
+            # RFC 6120 6.4.2: the new exchange takes the place of the old one.
             client.send(auth("PLAIN", f"\0alice\0{RIGHT}"))
-            self.assertEqual(self.failure(client), "malformed-request")
+            client.element(f"{{{SASL}}}success")
+
+    def test_header_that_names_somebody_else(self):
+        """RFC 6120 6.4.6: under TLS the header's `from` has to be whoever logs in."""
+        for given, is_right in (("alice@localhost", True), ("ALICE@localhost/pc", True),
+                                ("localhost", True), ("bob@localhost", False)):
+            with self.subTest(given), self.connect() as client:
+                client.open()
+                client.send(STARTTLS)
+                client.element(f"{{{TLS}}}proceed")
+                client.start_tls()
+                client.open(attributes=f" from='{given}'")
+                client.send(auth("PLAIN", f"\0alice\0{RIGHT}"))
+                if is_right:
+                    client.element(f"{{{SASL}}}success")
+                else:
+                    self.assertEqual(client.stream_error(), "invalid-from")
 
     def test_pipelined_final_and_header(self):
         """The next stream may be opened before <success/> was read."""

@@ -110,6 +110,13 @@ class Bind(WireTest):
                 wire.stanza_error(client.ask_bind("\x7f"))
             self.assertEqual(client.ask_bind("fine").get("type"), "result")
 
+    def test_refusals_end_the_stream_at_last(self):
+        """RFC 6120 7.7.3"""
+        with self.authenticated() as client:
+            for _ in range(10):
+                wire.stanza_error(client.ask_bind("\x7f"))
+            self.assertEqual(client.stream_error(), "policy-violation")
+
 
 def bad_resource(self, resource, condition):
     with self.authenticated() as client:

@@ -106,6 +106,9 @@ class Headers(WireTest):
             self.assertEqual(header[""], f"{{{STREAM}}}stream")
             self.assertEqual(header["version"], "1.0")
             self.assertTrue(header["id"])
+            # RFC 6120 4.7.4, 4.9.1.3: always there; a domain only if it is served here.
+            self.assertEqual(header["{http://www.w3.org/XML/1998/namespace}lang"], "en")
+            self.assertIn(header["from"], ("", "localhost"))
             return client.stream_error()
 
     def test_answer(self):
@@ -159,6 +162,14 @@ class Headers(WireTest):
             client.send(stream_header("localhost", version="0.9"))
             self.assertEqual(client.take_header()["from"], "localhost")
             self.assertEqual(client.stream_error(), "unsupported-version")
+
+    def test_error_answers_who_the_header_names(self):
+        with self.connect() as client:
+            client.send(stream_header(ns="jabber:server", attributes=" from='alice@localhost/x'"))
+            header = client.take_header()
+            self.assertEqual(header["from"], "localhost")
+            self.assertEqual(header["to"], "alice@localhost")
+            self.assertEqual(client.stream_error(), "invalid-namespace")
 
     def test_second_header_on_a_stream(self):
         with self.connect() as client:

@@ -563,8 +563,8 @@ void Link::on_deadline() {
 void refuse_connection(xmpp::net::ByteChannel& channel, xmpp::Rng& rng) {
   constexpr std::size_t kIdBytes = 12;
   const std::string text =
-      "<?xml version='1.0'?><stream:stream id='" + rng.hex(kIdBytes) +
-      "' version='1.0' xmlns='jabber:client' "
+      "<?xml version='1.0'?><stream:stream from='' id='" + rng.hex(kIdBytes) +
+      "' version='1.0' xml:lang='en' xmlns='jabber:client' "
       "xmlns:stream='http://etherx.jabber.org/streams'><stream:error>"
       "<policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
       "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>Too many connections</text>"

@@ -182,6 +182,8 @@ void answer_subscriber(Account& account, const Roster& roster, const Stanza& pro
     const Session* session = account.find_session(probe.to().resource());
     const bool is_there = session != nullptr && session->is_available();
     Stanza bare = Stanza::presence(is_there ? StanzaType::available : StanzaType::unavailable);
+    // 4.3.2.1: that of the resource's own presence, if there is one.
+    bare.envelope().id = is_there ? session->presence()->id() : probe.id();
     answer(account, probe.from(), probe.to(), std::move(bare));
     return;
   }
@@ -325,7 +327,9 @@ class Subscription final : public Module {
       if (!directed_->has_told(*session, from) && !directed_->has_told(*session, from.bare())) {
         continue;
       }
-      answer(account, from, session->jid(), Stanza::presence());
+      Stanza bare = Stanza::presence();
+      bare.envelope().id = probe.id();
+      answer(account, from, session->jid(), std::move(bare));
       is_answered = true;
     }
     // The prober believes in a permission that is not there; who still waits is not turned down.

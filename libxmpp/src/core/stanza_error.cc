@@ -108,7 +108,13 @@ void write_stanza_error(std::string& out, const StanzaError& error) {
     out.append("'/>");
   }
   if (!error.text.empty()) {
-    out.append("<text xmlns='").append(ns::stanza_errors).append("'>");
+    out.append("<text xmlns='").append(ns::stanza_errors).append("'");
+    if (!error.lang.empty()) {
+      out.append(" xml:lang='");
+      xml::escape_attr(out, error.lang);
+      out.append("'");
+    }
+    out.append(">");
     xml::escape_text(out, error.text);
     out.append("</text>");
   }
@@ -121,7 +127,9 @@ StanzaError parse_stanza_error(xml::Element element) {
   for (xml::Element child : element.children()) {
     if (child.ns() == ns::stanza_errors) {
       if (child.name() == "text") {
-        if (error.text.empty()) error.text = child.text();
+        if (!error.text.empty()) continue;
+        error.text = child.text();
+        error.lang = child.attr_ns({ns::xml, "lang"}).value_or("");
       } else if (const auto condition = parse_stanza_condition(child.name());
                  condition && !has_condition) {
         has_condition = true;

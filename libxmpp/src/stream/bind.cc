@@ -11,6 +11,7 @@ constexpr xml::Name kBindName{ns::bind, "bind"};
 constexpr xml::Name kResource{ns::bind, "resource"};
 constexpr xml::Name kJid{ns::bind, "jid"};
 constexpr std::string_view kRequestId = "bind-1";
+constexpr int kRefusedBindsMax = 10;  // RFC 6120 7.7.3: 5 to 10
 
 void offer(const StreamMachine& machine, std::string& out) {
   if (machine.policy->content_ns == ns::client) {
@@ -42,8 +43,8 @@ Step on_offered(StreamMachine& machine, xml::Element offered) {
 // Receiver: the request.
 Step on_request(StreamMachine& machine, const ParsedStanza& parsed) {
   if (parsed.problem || parsed.stanza.type() != StanzaType::set || parsed.stanza.id().empty()) {
-    machine.write(make_error(parsed.stanza,
-                             parsed.problem.value_or(StanzaError(StanzaCondition::bad_request))));
+    refuse_bind(machine, make_error(parsed.stanza, parsed.problem.value_or(
+                                                       StanzaError(StanzaCondition::bad_request))));
     return {Step::Progress::waiting};
   }
   const Payload* payload = parsed.stanza.find(kBindName);
@@ -98,6 +99,13 @@ Step on_denied(StreamMachine& machine, const xml::Document& element) {
 }
 
 }  // namespace
+
+void refuse_bind(StreamMachine& machine, const Stanza& answer) {
+  machine.write(answer);
+  if (++machine.setup->refused_binds >= kRefusedBindsMax) {
+    machine.fail({StreamCondition::policy_violation, "too many refused binds"});
+  }
+}
 
 const Feature kBind{
     .name = {ns::bind, "bind"},

@@ -1,5 +1,5 @@
 // Stream headers: what theirs must say, and ours. See stream/machine.h. Spec: RFC
-// 6120 4.7, 4.8, 4.9.3.
+// 6120 4.7, 4.8, 4.9.1, 4.9.3, 6.4.6.
 #include <charconv>
 
 #include "stream/machine.h"
@@ -109,16 +109,21 @@ void StreamMachine::on_header(const xml::Document& document) {
     if (id.size() > kIdLimit) id.clear();
     return;
   }
-  // The domain first: an error's header states it.
+  // The domain first: an error's header states it, if it is one of ours (4.9.1.3).
   const std::optional<std::string> to = header.attr("to");
   std::string asked;
   if (to) {
     if (auto address = Jid::parse(*to); address && address->is_domain()) asked = address->domain();
   }
   const bool changed = !setup->domain.empty() && asked != setup->domain;
-  if (setup->domain.empty()) setup->domain = asked;
   gain(StreamBits::header_received);
-  if (std::optional<StreamError> error = check_header(header, policy->content_ns)) {
+  setup->peer = Jid();
+  if (const std::optional<std::string> from = header.attr("from")) {
+    if (auto address = Jid::parse(*from)) setup->peer = address->bare();
+  }
+  lang = parse_lang(header);
+  std::optional<StreamError> error = check_header(header, policy->content_ns);
+  if (error && (asked.empty() || changed)) {
     fail(std::move(*error));
     return;
   }
@@ -130,12 +135,17 @@ void StreamMachine::on_header(const xml::Document& document) {
     fail({StreamCondition::improper_addressing, "the to attribute must not change"});
     return;
   }
-  setup->peer = Jid();
-  if (const std::optional<std::string> from = header.attr("from")) {
-    if (auto address = Jid::parse(*from)) setup->peer = address->bare();
+  if (!error && has_any(bits, StreamBits::authenticated) && names_somebody_else(jid)) {
+    error = StreamError{StreamCondition::invalid_from, {}};
   }
-  lang = parse_lang(header);
+  setup->asked = asked;
+  setup->header_error = std::move(error);
   report(HeaderReceived{std::move(asked), setup->peer, lang}, Awaiting::accept);
+}
+
+bool StreamMachine::names_somebody_else(const Jid& identity) const noexcept {
+  return has_any(bits, StreamBits::secure) && !setup->peer.local().empty() &&
+         setup->peer != identity.bare();
 }
 
 void StreamMachine::write_header() {
@@ -143,7 +153,10 @@ void StreamMachine::write_header() {
   write_with([this](std::string& out) {
     out += "<?xml version='1.0'?><stream:stream";
     if (is_receiver()) {
-      write_attr(out, "from", setup->offer.domain.empty() ? setup->domain : setup->offer.domain);
+      // 4.7.1, 4.9.1.3: always there; empty before anybody has said that the domain is served.
+      out += " from='";
+      xml::escape_attr(out, setup->offer.domain.empty() ? setup->domain : setup->offer.domain);
+      out += '\'';
       write_attr(out, "to", setup->peer.str());
       write_attr(out, "id", id);
     } else {

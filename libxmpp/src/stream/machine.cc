@@ -154,6 +154,11 @@ bool StreamMachine::advance(Event& event) {
 
 // The path of every stanza once the stream is usable; false: it was dealt with here.
 bool StreamMachine::on_stanza(const xml::Document& document, Event& event) {
+  // RFC 6120 4.8.5: elements of the content namespace have no prefix.
+  if (is_receiver() && document.root().has_prefix() && document.root().ns() == policy->content_ns) {
+    fail({StreamCondition::bad_namespace_prefix, {}});
+    return false;
+  }
   if (is_receiver() && policy->sm && document.root().ns() == ns::sm &&
       has_all(bits, kHeaders | StreamBits::tls_settled)) {
     std::optional<Event> read = stream::read_sm(*this, document);

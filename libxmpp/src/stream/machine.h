@@ -42,9 +42,11 @@ struct Setup {
   Rng* rng = nullptr;
   Instant deadline = kNever;
   std::vector<Event> events;  // to be reported, oldest first
-  std::string domain;         // receiver: `to` of the first header, prepared
-  Jid peer;                   // receiver: `from` of the header
-  StreamOffer offer;          // receiver
+  std::string domain;         // receiver: `to` of the first header, prepared; once accepted
+  std::string asked;          // receiver: `to` of the header that waits to be accepted
+  std::optional<StreamError> header_error;  // receiver: what is wrong with that header
+  Jid peer;                                 // receiver: `from` of the header
+  StreamOffer offer;                        // receiver
   TlsFacts tls;
   const Feature* active = nullptr;  // initiator: the feature that waits
   std::string request_id;           // of the iq that the active feature sent, or has to answer
@@ -57,7 +59,8 @@ struct Setup {
   std::string username;                    // receiver: of the exchange under way, as far as known
   std::string additional_data;             // receiver: for <success/>
   int failures = 0;                        // receiver: failed passwords and broken exchanges
-  int attempts = 0;                        // receiver: all failures
+  int attempts = 0;                        // receiver: all failures, and exchanges started anew
+  int refused_binds = 0;                   // receiver
   bool resumption_tried = false;           // initiator: <resume/> was sent
   bool authentication_started = false;     // initiator: start_authentication() was called
   std::vector<sasl::MechanismId> refused;  // initiator: mechanisms that failed harmlessly
@@ -108,6 +111,8 @@ class StreamMachine {
   // ---- header.cc
   void on_header(const xml::Document& document);
   void write_header();
+  // Did the peer call itself somebody else in a header that nobody could change (RFC 6120 6.4.6)?
+  [[nodiscard]] bool names_somebody_else(const Jid& identity) const noexcept;
 
   // ---- negotiation.cc
   // Receiver: writes <stream:features/>.
@@ -161,6 +166,8 @@ class StreamMachine {
 };
 
 namespace stream {
+// bind.cc, receiver: writes the error; the peer may try again a few times.
+void refuse_bind(StreamMachine& machine, const Stanza& answer);
 // sm.cc, receiver: an element of stream management; nullopt: it was dealt with.
 [[nodiscard]] std::optional<Event> read_sm(StreamMachine& machine, const xml::Document& document);
 void refuse_sm(StreamMachine& machine, StanzaCondition condition,

@@ -38,9 +38,32 @@ Step fail_with(StreamMachine& machine, SaslCondition condition, bool counts) {
   return fail_sasl(machine, {condition, {}, counts});
 }
 
+void forget_exchange(StreamMachine& machine) {
+  Setup& setup = *machine.setup;
+  machine.mechanism.reset();
+  setup.server.reset();
+  setup.challenged = false;
+  setup.username.clear();
+  setup.additional_data.clear();
+}
+
+// RFC 6120 6.4.5: has the peer had all its retries? Then the stream has ended.
+bool ends_for_attempts(StreamMachine& machine) {
+  const Setup& setup = *machine.setup;
+  const int most = machine.policy->auth_failures_max;
+  if (setup.failures < most && setup.attempts < most * kAttemptsPerFailure) return false;
+  machine.fail({StreamCondition::policy_violation, "too many failed authentications"});
+  return true;
+}
+
 Step on_auth(StreamMachine& machine, const xml::Element& element) {
   Setup& setup = *machine.setup;
-  if (setup.server != nullptr) return fail_with(machine, SaslCondition::malformed_request, true);
+  if (setup.server != nullptr) {
+    // RFC 6120 6.4.2: the new exchange takes the place of the one under way.
+    forget_exchange(machine);
+    ++setup.attempts;
+    if (ends_for_attempts(machine)) return {Step::Progress::ended};
+  }
   const std::vector<sasl::MechanismId> usable = usable_mechanisms(setup);
   const auto id = sasl::parse_mechanism(element.attr("mechanism").value_or(""));
   if (!id || std::ranges::find(usable, *id) == usable.end()) {
@@ -80,6 +103,11 @@ Step on_success(StreamMachine& machine, sasl::ServerSuccess success) {
                      ? Jid::make(success.username, setup.offer.domain)
                      : Jid::parse(success.username);
   if (!address) return fail_with(machine, SaslCondition::not_authorized, true);
+  // RFC 6120 6.4.6. Who is anonymous gets another name than it may have given.
+  if (machine.mechanism != sasl::MechanismId::anonymous && machine.names_somebody_else(*address)) {
+    machine.fail({StreamCondition::invalid_from, {}});
+    return {Step::Progress::ended};
+  }
   setup.additional_data = std::move(success.additional_data);
   machine.report(Authenticated{address->bare(), machine.mechanism_name()}, Awaiting::authenticated);
   return {Step::Progress::waiting};
@@ -154,18 +182,10 @@ Step fail_sasl(StreamMachine& machine, const sasl::SaslFailure& failure) {
   });
   machine.report(AuthenticationFailed{std::exchange(setup.username, {}), machine.mechanism_name(),
                                       failure.condition, failure.counts_as_failed_password});
-  machine.mechanism.reset();
-  setup.server.reset();
-  setup.challenged = false;
-  setup.additional_data.clear();
+  forget_exchange(machine);
   if (failure.counts_as_failed_password) ++setup.failures;
   ++setup.attempts;
-  const int most = machine.policy->auth_failures_max;
-  if (setup.failures >= most || setup.attempts >= most * kAttemptsPerFailure) {
-    machine.fail({StreamCondition::policy_violation, "too many failed authentications"});
-    return {Step::Progress::ended};
-  }
-  return {Step::Progress::waiting};
+  return {ends_for_attempts(machine) ? Step::Progress::ended : Step::Progress::waiting};
 }
 
 }  // namespace xmpp::stream

@@ -26,15 +26,13 @@ void offer(const StreamMachine& machine, std::string& out) {
 Step on_offered(StreamMachine& machine, xml::Element offered) {
   using Tls = StreamPolicy::Tls;
   const Tls policy = machine.policy->tls;
-  if (!offered && policy == Tls::required) {
-    machine.fail({StreamCondition::policy_violation, "TLS is required, but not offered"});
-    return {Step::Progress::ended};
-  }
   if (policy == Tls::none && offered && offered.find_child(kRequired)) {
     machine.fail({StreamCondition::unsupported_feature, "TLS is demanded, but not allowed here"});
     return {Step::Progress::ended};
   }
-  if (!offered || policy == Tls::none) return {Step::Progress::declined, StreamBits::tls_settled};
+  // RFC 7590 3.1: the offer may have been cut out on the way; who insists on TLS asks all the same.
+  const bool is_wanted = offered ? policy != Tls::none : policy == Tls::required;
+  if (!is_wanted) return {Step::Progress::declined, StreamBits::tls_settled};
   machine.write("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>");
   return {Step::Progress::waiting};
 }
@@ -50,7 +48,11 @@ Step on_element(StreamMachine& machine, const xml::Document& element) {
       return give_up(machine, StreamCondition::policy_violation, "TLS was not offered", kRefusal);
     }
   } else if (name != "proceed") {
-    return give_up(machine, StreamCondition::undefined_condition, "the peer refuses TLS");
+    const bool was_offered = machine.features.root().find_child(kStartTls.name).is_valid();
+    return was_offered
+               ? give_up(machine, StreamCondition::undefined_condition, "the peer refuses TLS")
+               : give_up(machine, StreamCondition::policy_violation,
+                         "TLS is required, but not offered");
   }
   if (machine.has_pipelined_bytes()) {
     return give_up(machine, StreamCondition::policy_violation, "data behind the start of TLS",

@@ -90,6 +90,11 @@ void Stream::send_keepalive() {
 void Stream::accept(StreamOffer offer) {
   if (!take_answer(*machine_, Awaiting::accept)) return;
   machine_->setup->offer = std::move(offer);
+  machine_->setup->domain = std::move(machine_->setup->asked);
+  if (machine_->setup->header_error) {
+    machine_->fail(std::move(*machine_->setup->header_error));
+    return;
+  }
   if (!machine_->setup->offer.tls_required) machine_->gain(StreamBits::tls_settled);
   machine_->write_header();
   machine_->offer_features();
@@ -161,7 +166,7 @@ void Stream::bound(const Jid& full_jid) {
 void Stream::refuse_bind(const StanzaError& error) {
   if (!take_answer(*machine_, Awaiting::bind)) return;
   Stanza request = Stanza::iq(StanzaType::set, {}, machine_->setup->request_id);
-  machine_->write(make_error(request, error));
+  stream::refuse_bind(*machine_, make_error(request, error));
 }
 
 void Stream::enabled(std::string_view id, std::optional<Duration> max) {

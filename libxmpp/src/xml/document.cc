@@ -127,6 +127,10 @@ void decode_cdata(std::string& out, std::string_view raw) {
   }
 }
 
+bool Element::has_prefix() const noexcept {
+  return TapeAccess::node(*this).prefix_size != 0;
+}
+
 Atom Element::name_atom() const noexcept {
   return TapeAccess::node(*this).name_atom;
 }

@@ -397,6 +397,7 @@ TEST(StanzaErrorTest, RoundTrips) {
   error.uri = "xmpp:romeo@afterlife.example.net";
   error.application = "<spam xmlns='urn:spam'><x/></spam>";
   error.type = StanzaErrorType::modify;
+  error.lang = "de";
   const Stanza request = Stanza::message(StanzaType::chat, *Jid::parse("a@b"));
   for (const std::string_view dialect : kDialects) {
     const Stanza stanza = get(written(make_error(request, error), dialect), dialect);
@@ -405,6 +406,7 @@ TEST(StanzaErrorTest, RoundTrips) {
     EXPECT_EQ(read->condition, error.condition);
     EXPECT_EQ(read->type, error.type);
     EXPECT_EQ(read->text, error.text);
+    EXPECT_EQ(read->lang, "de");
     EXPECT_EQ(read->uri, error.uri);
     EXPECT_EQ(read->application, error.application);
   }

@@ -52,8 +52,8 @@ inline std::string mask_ids(std::string text) {
 }
 
 inline std::string server_header(std::string_view from = "localhost", std::string_view to = {}) {
-  std::string header = "<?xml version='1.0'?><stream:stream";
-  if (!from.empty()) header.append(" from='").append(from) += '\'';
+  std::string header = "<?xml version='1.0'?><stream:stream from='";
+  header.append(from) += '\'';
   if (!to.empty()) header.append(" to='").append(to) += '\'';
   return header +
          " id='#' version='1.0' xml:lang='en' xmlns='jabber:client' "

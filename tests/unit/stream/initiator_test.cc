@@ -110,7 +110,7 @@ TEST(Initiator, TlsPolicy) {
   const std::vector<Case> cases = {
       {Tls::required, kTlsFeature, std::string(kStartTls), false},
       {Tls::required, kOptional, std::string(kStartTls), false},
-      {Tls::required, "", "<stream:error><policy-violation", true},
+      {Tls::required, "", std::string(kStartTls), false},  // RFC 7590 3.1
       {Tls::optional, kOptional, std::string(kStartTls), false},
       {Tls::optional, "", plain_auth(), false},
       {Tls::none, kOptional, plain_auth(), false},
@@ -140,6 +140,12 @@ TEST(Initiator, RefusedTlsEndsTheStream) {
   client.feed(header() + features(kTlsFeature));
   EXPECT_EQ(client.feed("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"), "</stream:stream>");
   EXPECT_TRUE(client.stream.is_closed());
+  EXPECT_EQ(client.failure->error.condition, StreamCondition::undefined_condition);
+  InitiatorDriver unoffered(make_policy());
+  unoffered.feed(header() + features(mechanisms({"PLAIN"})));
+  EXPECT_EQ(unoffered.feed("<failure xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+            "</stream:stream>");
+  EXPECT_EQ(unoffered.failure->error.condition, StreamCondition::policy_violation);
 }
 
 TEST(Initiator, FallsBackOnlyWhereThatIsSafe) {

@@ -109,7 +109,13 @@ TEST(ReceiverErrors, Headers) {
       {"malformed to", client_header("to='@' version='1.0'"),
        server_header({}) + stream_error("improper-addressing", "malformed to attribute")},
       {"unknown host", client_header("to='example.org' version='1.0'"),
-       server_header("example.org") + stream_error("host-unknown")},
+       server_header({}) + stream_error("host-unknown")},
+      {"unknown host and namespace",
+       client_header("to='example.org' version='1.0'", "jabber:client", "urn:x"),
+       server_header({}) + stream_error("host-unknown")},
+      {"an error is told to who it said it was",
+       client_header("to='localhost' from='a@localhost/r' version='1.0'", "jabber:server"),
+       server_header("localhost", "a@localhost") + stream_error("invalid-namespace")},
       {"long header",
        client_header("to='localhost' version='1.0' x='" + std::string(20'000, 'a') + "'"),
        server_header({}) + stream_error("policy-violation")},
@@ -184,8 +190,7 @@ TEST(ReceiverErrors, Sasl) {
        cat({kChallenge, sasl_failure("incorrect-encoding")})},
       {"abort", auth("PLAIN", "") + "<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>",
        cat({kChallenge, sasl_failure("aborted")})},
-      {"auth in auth", auth("PLAIN", "") + std::string(kPlain),
-       cat({kChallenge, sasl_failure("malformed-request")})},
+      {"auth in auth", auth("PLAIN", "") + std::string(kPlain), cat({kChallenge, kSuccess})},
       {"response to nothing", "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>=</response>",
        sasl_failure("malformed-request")},
       {"malformed SCRAM", auth("SCRAM-SHA-1", "aGVsbG8="), sasl_failure("malformed-request")},
@@ -214,6 +219,53 @@ TEST(ReceiverErrors, HarmlessFailuresEndTooEventually) {
   }
   EXPECT_EQ(out, sasl_failure("aborted") +
                      stream_error("policy-violation", "too many failed authentications"));
+}
+
+// RFC 6120 6.4.2: a new request replaces the exchange under way, but not for ever.
+TEST(ReceiverErrors, ExchangesThatAreStartedAnewEndEventually) {
+  ReceiverDriver server(make_offer());
+  server.feed(client_header());
+  std::string out;
+  for (int i = 0; i < 50 && !server.stream.is_closed(); ++i) {
+    out = server.feed("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'/>");
+  }
+  EXPECT_EQ(out, stream_error("policy-violation", "too many failed authentications"));
+}
+
+// RFC 6120 6.4.6: under TLS the header's `from` is the client's word, and has to be true.
+TEST(ReceiverErrors, WhoLogsInIsWhomTheHeaderNames) {
+  const std::string own = client_header("to='localhost' from='alice@localhost/x' version='1.0'");
+  const std::string other = client_header("to='localhost' from='bob@localhost' version='1.0'");
+  const std::string domain = client_header("to='localhost' from='localhost' version='1.0'");
+  const std::string refusal = stream_error("invalid-from");
+  for (const std::string& header : {own, domain, client_header()}) {
+    ReceiverDriver server(make_offer(), {}, /*direct_tls=*/true);
+    EXPECT_TRUE(server.feed(header + std::string(kPlain)).ends_with(kSuccess)) << header;
+    EXPECT_FALSE(server.feed(header).ends_with(refusal)) << header;
+  }
+  ReceiverDriver before(make_offer(), {}, true);
+  EXPECT_TRUE(before.feed(other + std::string(kPlain)).ends_with(refusal));
+  ReceiverDriver behind(make_offer(), {}, true);
+  EXPECT_TRUE(behind.feed(own + std::string(kPlain) + other).ends_with(refusal));
+  // In the clear anybody may have changed it.
+  ReceiverDriver clear(make_offer());
+  EXPECT_TRUE(clear.feed(other + std::string(kPlain)).ends_with(kSuccess));
+}
+
+// RFC 6120 7.7.3.
+TEST(ReceiverErrors, BindMayBeTriedTenTimes) {
+  ReceiverDriver server(make_offer());
+  server.feed(client_header() + std::string(kPlain) + client_header());
+  std::string out;
+  int refusals = 0;
+  for (; refusals < 50 && !server.stream.is_closed(); ++refusals) {
+    out = server.feed(
+        "<iq type='set' id='t'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+        "<resource>taken</resource></bind></iq>");
+  }
+  EXPECT_EQ(refusals, 10);
+  EXPECT_TRUE(out.ends_with("</iq>" + stream_error("policy-violation", "too many refused binds")))
+      << out;
 }
 
 TEST(ReceiverErrors, AfterAuthentication) {
@@ -245,6 +297,11 @@ TEST(ReceiverErrors, AfterAuthentication) {
        cat({kBound, stream_error("invalid-from")})},
       {"forged domain", cat({kBind, "<message from='localhost'/>"}),
        cat({kBound, stream_error("invalid-from")})},
+      // RFC 6120 4.8.5.
+      {"stanza with a prefix", cat({kBind, "<c:message xmlns:c='jabber:client'/>"}),
+       cat({kBound, stream_error("bad-namespace-prefix")})},
+      {"stanza before bind with a prefix", "<c:message xmlns:c='jabber:client'/>",
+       stream_error("bad-namespace-prefix")},
       {"keepalives", cat({kBind, " \n\t "}), std::string(kBound)},
       {"close", cat({kBind, "</stream:stream>"}), cat({kBound, "</stream:stream>"})},
   };

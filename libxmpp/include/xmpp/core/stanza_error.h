@@ -49,8 +49,9 @@ enum class StanzaCondition : std::uint8_t {
 struct StanzaError {
   StanzaCondition condition = StanzaCondition::undefined_condition;
   StanzaErrorType type = StanzaErrorType::cancel;
-  std::string text;  // optional, for people
-  std::string uri;   // of gone and redirect: the new address; else empty
+  std::string text;         // optional, for people
+  std::string lang = "en";  // of the text; empty: unknown
+  std::string uri;          // of gone and redirect: the new address; else empty
   std::string
       application;  // optional: markup of one application-specific element, namespace declared
 

@@ -60,7 +60,7 @@ using TlsFacts = sasl::ChannelBindings;
 struct NeedBytes {};
 
 // Receiver: a stream header arrived (also after TLS and after SASL). Answer: accept(offer) or
-// fail().
+// fail(). What else is wrong with it is told once the domain has been accepted.
 struct HeaderReceived {
   std::string to;  // prepared domain
   Jid from;        // may be empty

@@ -45,6 +45,7 @@ class Element {
   [[nodiscard]] std::string_view name() const noexcept;  // local name
   [[nodiscard]] std::string_view ns() const noexcept;    // namespace URI, maybe empty
   [[nodiscard]] bool is(const Name& name) const noexcept;
+  [[nodiscard]] bool has_prefix() const noexcept;  // is it written as prefix:name?
 
   // The value of an attribute without namespace; a view into the document, or into `buffer` if it
   // had to be decoded.
