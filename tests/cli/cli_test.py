@@ -207,6 +207,10 @@ class Contract(unittest.TestCase):
         self.assertEqual(status["hosts"], 2)
         self.assertEqual(status["exceptions"], 0)
         self.assertLessEqual({"version", "uptime_s", "sessions", "connections"}, set(status))
+        self.assertEqual([row["worker"] for row in status["load"]], [0, 1])
+        for row in status["load"]:
+            self.assertEqual(set(row), {"worker", "mailbox", "sessions", "accounts"})
+        self.assertEqual(status["storage_queue"], 0)
         hosts = self.ctl_json("host", "list")
         self.assertEqual([host["host"] for host in hosts], ["localhost", "other.example"])
         modules = {module["module"]: module for module in self.ctl_json("module", "list")}

@@ -116,6 +116,24 @@ class Live(WireTest):
         for number in range(max(0, asked - 50), asked):
             self.assertGreaterEqual(items[f"contact{number % 50}@localhost"], number)
 
+    def test_a_file_that_has_not_changed_is_loaded_once(self):
+        def descriptors():
+            return len(os.listdir(f"/proc/{self.server.child.process.pid}/fd"))
+
+        def round_():
+            for name in ("ping", "version"):
+                self.module("reload", name)
+            self.module("unload", "time")
+            self.module("load", "time")
+            self.refused("load", "missing_symbol", "nobody_defines_this")
+
+        round_()
+        before = descriptors()
+        for _ in range(ROUNDS):
+            round_()
+        # Clients that end, and the control connection of a moment ago.
+        self.assertLess(descriptors() - before, 5)
+
     def test_features_follow_at_once(self):
         with self.session() as client:
             def features():

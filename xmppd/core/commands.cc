@@ -20,8 +20,15 @@ ResultTask show_status(CommandContext& context, CommandArguments) {
   const auto uptime = context.reactor.clock().now() - server.started_at();
   xmpp::Duration longest{};
   std::uint64_t late = 0;
+  List load;
   for (std::size_t i = 0; i < server.worker_count(); ++i) {
-    const auto& reactor = server.worker(i).reactor();
+    // Not by ask_workers(): the status is told whatever a worker does.
+    Worker& worker = server.worker(i);
+    const auto& reactor = worker.reactor();
+    load.push_back(Object{{"worker", CommandValue::count(i)},
+                          {"mailbox", CommandValue::count(reactor.mail_depth())},
+                          {"sessions", CommandValue::count(worker.session_count())},
+                          {"accounts", CommandValue::count(worker.account_count())}});
     longest = std::max(longest, reactor.longest_turn());
     late += reactor.late_turns();
   }
@@ -39,6 +46,9 @@ ResultTask show_status(CommandContext& context, CommandArguments) {
       {"refused_connections", CommandValue::count(refused.connections)},
       {"refused_logins", CommandValue::count(refused.logins)},
       {"slow_peers_closed", CommandValue::count(refused.slow_peers)},
+      {"storage_queue", CommandValue::count(server.storage().depth())},
+      {"offload_queue", CommandValue::count(server.offload().pending())},
+      {"load", std::move(load)},
       {"hosts", CommandValue::count(server.config().hosts.size())},
       {"storage", server.config().storage.driver},
       {"data_dir", server.config().server.data_dir.string()}});

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <Poco/ClassLoader.h>
@@ -35,7 +36,11 @@ std::string circle_of(const std::vector<std::string>& visiting, const std::strin
 
 // A copy of a library in memory, under a name of its own: it can stand beside other versions of
 // itself, and whatever happens to the file happens to nobody who runs.
-std::filesystem::path copy_of(const std::filesystem::path& path) {
+struct Copy {
+  std::filesystem::path path;
+  int fd;
+};
+Copy copy_of(const std::filesystem::path& path) {
   const auto failed = [&](const char* what) {
     return std::runtime_error(path.string() + " cannot be " + what + ": " + std::strerror(errno));
   };
@@ -53,7 +58,7 @@ std::filesystem::path copy_of(const std::filesystem::path& path) {
     throw failed("copied");
   }
   // By number, so that debuggers find it too.
-  return "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(to);
+  return {"/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(to), to};
 }
 
 std::vector<std::unique_ptr<ModuleFactory>>& static_factories() {
@@ -139,32 +144,56 @@ const ModuleFactory& ModuleManager::factory(const std::string& name) {
   if (auto known = factories_.find(name); known != factories_.end()) return *known->second;
   const auto path = file_of(name);
   if (path.empty()) throw no_such_module(name);
-  std::error_code none;
-  const auto written_at = std::filesystem::last_write_time(path, none);
   if (auto known = failures_.find(name);
-      known != failures_.end() && known->second.written_at == written_at) {
+      known != failures_.end() && known->second.id == id_of(path)) {
     throw std::runtime_error(known->second.text);
   }
   // The server's own modules are replaced with the server. Others are being worked on, and writing
   // into a file that is mapped would end the process.
   const bool may_change = path.parent_path() != directories_.back();
-  try {
-    factories_[name] = &open_library(name, may_change ? copy_of(path) : path);
-  } catch (const std::exception& error) {
-    factories_.erase(name);
-    failures_[name] = {written_at, error.what()};
-    throw;
-  }
-  return *factories_[name];
+  return *factories_.insert_or_assign(name, &load_file(name, path, may_change)).first->second;
 }
 
 const ModuleFactory& ModuleManager::renew(const std::string& name) {
   const auto path = file_of(name);
-  if (!path.empty()) return open_library(name, copy_of(path));
+  if (!path.empty()) {
+    const auto known = loaded_.find(name);
+    const bool is_loaded = known != loaded_.end() && known->second.id == id_of(path);
+    return is_loaded ? *known->second.factory : load_file(name, path, true);
+  }
   for (auto& made : static_factories()) {  // linked in: there is no other code
     if (made->info().name == name) return *made;
   }
   throw no_such_module(name);
+}
+
+ModuleManager::FileId ModuleManager::id_of(const std::filesystem::path& path) noexcept {
+  struct stat found {};
+  if (::stat(path.c_str(), &found) != 0) return {};
+  return {
+      .device = found.st_dev,
+      .inode = found.st_ino,
+      .size = found.st_size,
+      .changed_at_ns = found.st_ctim.tv_sec * std::int64_t{1'000'000'000} + found.st_ctim.tv_nsec};
+}
+
+const ModuleFactory& ModuleManager::load_file(const std::string& name,
+                                              const std::filesystem::path& path, bool as_copy) {
+  const FileId id = id_of(path);
+  Copy source{path, -1};
+  try {
+    if (as_copy) source = copy_of(path);
+    const ModuleFactory& made = open_library(name, source.path);
+    loaded_[name] = {.id = id, .factory = &made};
+    return made;
+  } catch (const std::exception& error) {
+    failures_[name] = {.id = id, .text = error.what()};
+    // A copy that was not mapped needs its name no longer.
+    if (source.fd >= 0 && dlopen(source.path.c_str(), RTLD_LAZY | RTLD_NOLOAD) == nullptr) {
+      ::close(source.fd);
+    }
+    throw;
+  }
 }
 
 const ModuleFactory& ModuleManager::open_library(const std::string& name,

@@ -12,7 +12,7 @@
 //   modules.reload(context, "default", "ping", ModuleManager::Code::same);  // new options only
 //
 // Thread-safety: at start one thread, before the workers run; then the control thread only.
-// Invariant: libraries are never unmapped; a file that may change is loaded from a copy.
+// Invariant: libraries are never unmapped; a file that may change is loaded from a copy, and once.
 #pragma once
 
 #include <cstddef>
@@ -117,15 +117,31 @@ class XMPPD_API ModuleManager {
     std::vector<Attached> modules;  // requirements first
     std::shared_ptr<const ProfileConfig> config;
   };
-  // What is known already, or else is in the file. A file that could not be loaded is not tried
-  // again before it changes: each try may stay mapped.
+  // A file as it was at some time; another one, or one that was written since, differs.
+  struct FileId {
+    std::uint64_t device = 0;
+    std::uint64_t inode = 0;
+    std::int64_t size = -1;
+    std::int64_t changed_at_ns = 0;
+    friend bool operator==(const FileId&, const FileId&) = default;
+  };
+  [[nodiscard]] static FileId id_of(const std::filesystem::path& path) noexcept;
+  // What came of a file. It is not loaded again before it changes: each copy stays mapped. One that
+  // failed is tried again if an operator says so: the cause may have been elsewhere.
+  struct Loaded {
+    FileId id;
+    const ModuleFactory* factory;
+  };
   struct Failure {
-    std::filesystem::file_time_type written_at;
+    FileId id;
     std::string text;
   };
+  // What is known already, or else is in the file.
   const ModuleFactory& factory(const std::string& name);
-  // A module's file is loaded anew, beside what runs. Throws std::runtime_error with the cause.
+  // What a module's file holds now, beside what runs. Throws std::runtime_error with the cause.
   const ModuleFactory& renew(const std::string& name);
+  const ModuleFactory& load_file(const std::string& name, const std::filesystem::path& path,
+                                 bool as_copy);
   const ModuleFactory& open_library(const std::string& name, const std::filesystem::path& path);
   [[nodiscard]] std::runtime_error no_such_module(const std::string& name) const;
   // The modules that cannot be without `name`, directly or not, in the order of their start.
@@ -155,6 +171,7 @@ class XMPPD_API ModuleManager {
   std::vector<std::filesystem::path> directories_;
   Libraries* libraries_;  // shared by all managers
   std::map<std::string, const ModuleFactory*> factories_;
+  std::map<std::string, Loaded> loaded_;  // the last of each name
   std::map<std::string, Failure> failures_;
   std::map<std::string, Running, std::less<>> running_;  // by profile
   std::size_t unanswered_ = 0;                           // changes that a worker is still at

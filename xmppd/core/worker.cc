@@ -248,6 +248,7 @@ void Worker::end_of_turn() {
   }
   tickets_.publish();
   accounts_.trim(server_.limits().cached_accounts);
+  account_count_.store(accounts_.size(), std::memory_order_relaxed);
   for (std::size_t to = 0; to < outboxes_.size(); ++to) {
     outboxes_[to].publish([&](auto* newest, auto* oldest, std::size_t count) {
       server_.worker(to).reactor().post_chain(newest, oldest, count);

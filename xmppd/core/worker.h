@@ -144,6 +144,10 @@ class Worker {
   [[nodiscard]] std::size_t session_count() const noexcept {
     return session_count_.load(std::memory_order_relaxed);
   }
+  // Accounts in memory at the end of the last turn; for any thread.
+  [[nodiscard]] std::size_t account_count() const noexcept {
+    return account_count_.load(std::memory_order_relaxed);
+  }
   void count_session(int change) noexcept {
     session_count_.store(
         session_count_.load(std::memory_order_relaxed) + static_cast<std::size_t>(change),
@@ -187,6 +191,7 @@ class Worker {
   std::size_t spent_ = 0;
   bool is_draining_ = false;
   std::atomic<std::size_t> session_count_{0};
+  std::atomic<std::size_t> account_count_{0};
   std::thread thread_;
 };
 
