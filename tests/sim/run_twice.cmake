@@ -1,6 +1,7 @@
-# Runs PROGRAM twice with the same seed and compares the outputs.
+# Runs PROGRAM twice with the same seed, with faults "on" or "off", and compares the outputs.
 foreach(run 1 2)
-  execute_process(COMMAND ${PROGRAM} --seed 7 --steps 30000 OUTPUT_VARIABLE output_${run}
+  execute_process(COMMAND ${PROGRAM} --seed 7 --steps 30000 --faults ${FAULTS}
+                  OUTPUT_VARIABLE output_${run}
                   RESULT_VARIABLE result_${run})
 endforeach()
 if(NOT output_1 STREQUAL output_2)

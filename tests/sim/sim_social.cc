@@ -50,6 +50,18 @@ std::string describe(const std::map<std::string, std::string>& items) {
   return text;
 }
 
+// What describe() says of name and groups.
+std::string names_of(const std::string& item) {
+  return item.substr(item.find('\''));
+}
+
+// Does this roster say that the contact was asked?
+bool is_waiting(const std::map<std::string, std::string>& items, const std::string& contact) {
+  const auto found = items.find(contact);
+  return found != items.end() &&
+         found->second.substr(0, found->second.find('\'')).find(" asked") != std::string::npos;
+}
+
 StanzaType type_of(const std::string& verb) {
   if (verb == "subscribe") return StanzaType::subscribe;
   if (verb == "subscribed") return StanzaType::subscribed;
@@ -142,6 +154,7 @@ void Social::change(SimUser& user, const std::string& contact) {
     model_.send(own, contact, verb);
     send_verb(user, contact, verb);
   }
+  touched_.insert({own, contact});
   permit(own, contact);
 }
 
@@ -164,6 +177,11 @@ void Social::send_set(SimUser& user, const xep::RosterItem& item) {
   query.items.push_back(item);
   stanza.add(query);
   view_of(user).pending[number] = bare(item.jid);
+  const Pair pair{bare(user.jid()), bare(item.jid)};
+  kept_.erase(pair);
+  newest_sets_[pair] = number;
+  sets_[number] = {pair, item.subscription == xep::Subscription::remove ? std::string()
+                                                                        : names_of(describe(item))};
   user.send(stanza);
 }
 
@@ -171,6 +189,10 @@ void Social::send_set(SimUser& user, const xep::RosterItem& item) {
 void Social::send_verb(SimUser& user, const std::string& contact, const std::string& type) {
   const auto number = next_number_++;
   view_of(user).pending[number] = contact;
+  const auto kept = kept_.find({bare(user.jid()), contact});
+  // A subscription brings back an item that was removed.
+  if (kept != kept_.end() && kept->second.empty()) kept_.erase(kept);
+  newest_sets_[{bare(user.jid()), contact}] = number;
   user.send(Stanza::presence(type_of(type), Jid::from_prepared(contact)));
   auto ping = Stanza::iq(StanzaType::get, Jid::from_prepared("localhost"),
                          std::string(kAckPrefix) + std::to_string(number));
@@ -214,8 +236,8 @@ void Social::permit(const std::string& one, const std::string& other) {
 }
 
 bool Social::is_permitted(const std::string& from, const std::string& to) const {
-  return from == to || permitted_.contains({from, to}) || uncertain_.contains({from, to}) ||
-         uncertain_.contains({to, from});
+  return from == to || is_estranged(from, to) || permitted_.contains({from, to}) ||
+         uncertain_.contains({from, to}) || uncertain_.contains({to, from});
 }
 
 // Seeing ------------------------------------------------------------------------------------------
@@ -239,8 +261,20 @@ bool Social::on_stanza(SimUser& user, const Stanza& stanza) {
   auto number = number_of(stanza.id(), kAckPrefix);
   if (number == 0) number = number_of(stanza.id(), kSetPrefix);
   if (number == 0) return false;
-  if (stanza.is_error()) fail_(life_name(user) + " was refused " + stanza.id());
+  if (stanza.is_error() && has_faults_) {
+    const auto refused = view.pending.find(number);
+    if (refused != view.pending.end()) uncertain_.insert({bare(user.jid()), refused->second});
+  } else if (stanza.is_error()) {
+    fail_(life_name(user) + " was refused " + stanza.id());
+  }
   view.pending.erase(number);
+  if (const auto set = sets_.find(number); set != sets_.end()) {
+    const auto newest = newest_sets_.find(set->second.first);
+    if (!stanza.is_error() && newest->second == number) {
+      kept_[set->second.first] = set->second.second;
+    }
+    sets_.erase(set);
+  }
   return true;
 }
 
@@ -297,7 +331,8 @@ bool Social::on_roster(SimUser& user, View& view, const Stanza& stanza) {
   const bool is_audit = asked->second;
   view.asked.erase(asked);
   if (stanza.is_error()) {
-    fail_(life_name(user) + " was refused its roster");
+    if (!has_faults_ || is_audit) fail_(life_name(user) + " was refused its roster");
+    view.is_interested = false;
     return true;
   }
   if (query && *query) {
@@ -321,7 +356,10 @@ bool Social::on_roster(SimUser& user, View& view, const Stanza& stanza) {
 void Social::on_end(SimUser& user) {
   View& view = view_of(user);
   const std::string own = bare(user.jid());
-  for (const auto& [number, contact] : view.pending) uncertain_.insert({own, contact});
+  for (const auto& [number, contact] : view.pending) {
+    uncertain_.insert({own, contact});
+    sets_.erase(number);
+  }
   view.pending.clear();
   view.presence.clear();
   view.requests.clear();
@@ -332,6 +370,10 @@ void Social::on_end(SimUser& user) {
   view.is_interested = view.has_roster = view.is_audited = false;
   // A version without what it stands for is worth nothing.
   if (view.version.empty()) view.roster.clear();
+}
+
+void Social::on_crash() {
+  uncertain_.insert(touched_.begin(), touched_.end());
 }
 
 // Comparing ---------------------------------------------------------------------------------------
@@ -346,6 +388,9 @@ void Social::begin_audit() {
 }
 
 void Social::finish_audit() {
+  // A write that failed without an answer (presence has none).
+  if (has_faults_) uncertain_.insert(touched_.begin(), touched_.end());
+  check_kept();
   believe_uncertain();
   for (const auto& user : users_) {
     if (!user->is_bound()) continue;
@@ -356,7 +401,9 @@ void Social::finish_audit() {
   }
   actors_.clear();
   uncertain_.clear();
+  touched_.clear();
   permitted_.clear();
+  heal();
   for (const auto& one : accounts_) {
     for (const auto& other : accounts_) permit(one, other);
   }
@@ -382,9 +429,53 @@ void Social::believe_uncertain() {
     const View* mine = find_audited(one);
     const View* theirs = find_audited(other);
     if (mine == nullptr || (theirs == nullptr && model_.is_account(other))) continue;
-    if (!model_.adopt(one, other, mine->audited, theirs == nullptr ? Items() : theirs->audited)) {
-      fail_(one + " and " + other + " do not agree: " + describe(mine->audited) + " and " +
-            describe(theirs->audited));
+    const Items none;
+    const Items& my_items = mine->audited;
+    const Items& their_items = theirs == nullptr ? none : theirs->audited;
+    const bool is_agreed = model_.adopt(one, other, my_items, their_items);
+    if (!has_faults_ || !model_.is_account(other)) {
+      if (!is_agreed) {
+        fail_(one + " and " + other + " do not agree: " + describe(my_items) + " and " +
+              describe(their_items));
+      }
+      continue;
+    }
+    // A request of which the other knows nothing is not seen in the rosters.
+    const bool is_asked = is_waiting(my_items, other) || is_waiting(their_items, one);
+    if (is_agreed && !is_asked) {
+      estranged_.erase({one, other});
+      estranged_.erase({other, one});
+    } else {
+      estranged_.insert({one, other});
+      estranged_.insert({other, one});
+    }
+  }
+}
+
+// What was acknowledged of an item's name and groups, or its removal, is so whatever happened
+// since.
+void Social::check_kept() {
+  for (const auto& [pair, names] : kept_) {
+    const View* view = find_audited(pair.first);
+    if (view == nullptr) continue;
+    const auto found = view->audited.find(pair.second);
+    const std::string told = found == view->audited.end() ? "" : names_of(found->second);
+    if (told != names) {
+      fail_("the item " + pair.second + " of " + pair.first + " is [" + told + "], but [" + names +
+            "] was acknowledged");
+    }
+  }
+}
+
+// Whatever they had of each other ends, and that is believed at the next audit.
+void Social::heal() {
+  for (const auto& [one, other] : estranged_) {
+    uncertain_.insert({one, other});
+    for (const auto& user : users_) {
+      if (bare(user->jid()) != one || !user->is_bound()) continue;
+      send_verb(*user, other, "unsubscribe");
+      send_verb(*user, other, "unsubscribed");
+      break;
     }
   }
 }
@@ -397,15 +488,21 @@ void Social::check_roster(SimUser& user, View& view) {
   if (!view.pending.empty()) {
     fail_(life_name(user) + " got no answer to " + std::to_string(view.pending.begin()->first));
   }
-  const Items expected = model_.items(bare(user.jid()));
-  if (view.audited != expected) {
-    fail_("the roster of " + life_name(user) + " is " + describe(view.audited) + ", should be " +
+  const std::string own = bare(user.jid());
+  const auto without_estranged = [&](Items items) {
+    std::erase_if(items, [&](const auto& entry) { return is_estranged(own, entry.first); });
+    return items;
+  };
+  const Items expected = without_estranged(model_.items(own));
+  const Items told = without_estranged(view.audited);
+  if (told != expected) {
+    fail_("the roster of " + life_name(user) + " is " + describe(told) + ", should be " +
           describe(expected));
   }
   if (view.status.empty()) return;
   const auto waiting = model_.requests(bare(user.jid()));
   for (const std::string& contact : waiting) {
-    if (!view.requests.contains(contact)) {
+    if (!view.requests.contains(contact) && !is_estranged(own, contact)) {
       fail_(life_name(user) + " was not told that " + contact + " asks");
     }
   }
@@ -428,6 +525,7 @@ void Social::check_presence(SimUser& user, View& view) {
 
 // `view.presence` of one other client.
 void Social::check_seen(SimUser& user, View& view, SimUser& other, View& others) {
+  if (is_estranged(bare(user.jid()), bare(other.jid()))) return;
   const std::string full(other.jid().str());
   const std::string what = life_name(user) + " sees " + life_name(other);
   const auto seen = view.presence.find(full);

@@ -43,6 +43,10 @@ class Social {
   // True: an answer to something that was asked here.
   bool on_stanza(SimUser& user, const xmpp::Stanza& stanza);
   void on_end(SimUser& user);
+  // Errors are allowed answers; what went from one account to another may be lost on its way.
+  void expect_faults() noexcept { has_faults_ = true; }
+  // The server has lost what it had not stored.
+  void on_crash();
 
   // An audit, with quiet around each step: everybody bound is asked what it sees; then compared.
   // REQUIRES: of each account a client is bound.
@@ -82,8 +86,13 @@ class Social {
   void on_presence(SimUser& user, View& view, const xmpp::Stanza& stanza);
   bool on_roster(SimUser& user, View& view, const xmpp::Stanza& stanza);
   void permit(const std::string& one, const std::string& other);
+  [[nodiscard]] bool is_estranged(const std::string& one, const std::string& other) const {
+    return estranged_.contains({one, other});
+  }
   [[nodiscard]] bool is_permitted(const std::string& from, const std::string& to) const;
   void believe_uncertain();
+  void heal();
+  void check_kept();
   void check_roster(SimUser& user, View& view);
   void check_presence(SimUser& user, View& view);
   void check_seen(SimUser& user, View& view, SimUser& other, View& others);
@@ -101,7 +110,16 @@ class Social {
   std::map<Pair, std::string> actors_;  // of two accounts in order: who acts until the next audit
   std::set<Pair> uncertain_;            // (who acted, contact)
   std::set<Pair> permitted_;            // (who is seen, by whom) since the last audit
-  std::set<std::string> directed_;      // every status that was directed to somebody
+  // With faults: what two accounts do to each other takes a commit of each, and the second may be
+  // missing for ever. Who disagrees then is not compared until both have said that they want
+  // nothing of each other, and that has been believed at an audit.
+  bool has_faults_ = false;
+  std::map<std::uint64_t, std::pair<Pair, std::string>> sets_;  // under way: of whom, names
+  std::map<Pair, std::uint64_t> newest_sets_;                   // what was sent last of a pair
+  std::map<Pair, std::string> kept_;  // names as acknowledged; empty: the item was removed
+  std::set<Pair> touched_;            // (who acted, contact) since the last audit
+  std::set<Pair> estranged_;          // both ways
+  std::set<std::string> directed_;    // every status that was directed to somebody
   std::uint64_t next_number_ = 1;
 };
 

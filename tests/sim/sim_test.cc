@@ -1,7 +1,11 @@
 // sim_test: one seeded run of the simulation.
 //
-//   sim_test --seed N [--steps M] [--workers W] [--clients C] [--trace FILE]
+//   sim_test --seed N [--steps M] [--workers W] [--clients C] [--parts on|off]
+//            [--faults on|off] [--trace FILE]
 //
+// --parts off: only the crowd (sim_workload.h, sim_social.h).
+// --faults: the disk fails, the server is killed and its machine loses its power now and then; by
+// default with even seeds.
 // Exit status: 0 all checks held, 1 one did not (the command that repeats the run is printed), 2
 // usage. The last line is the digest of what every client saw: equal for equal arguments, byte for
 // byte.
@@ -10,9 +14,11 @@
 #include <cstring>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "sim/sim_bounds.h"
 #include "sim/sim_workload.h"
 #include "xmpp/base/log.h"
 
@@ -24,7 +30,10 @@ struct Arguments {
   std::uint64_t workers = 2;
   std::uint64_t clients = 3;
   std::string trace;
+  std::string faults;
+  bool has_parts = true;
   bool is_verbose = false;
+  [[nodiscard]] bool has_faults() const { return faults.empty() ? seed % 2 == 0 : faults == "on"; }
 };
 
 bool parse_number(std::string_view text, std::uint64_t& into) {
@@ -52,6 +61,12 @@ bool parse(int count, char** texts, Arguments& arguments) {
       is_ok = parse_number(value, arguments.clients) && arguments.clients > 0;
     } else if (name == "--trace") {
       arguments.trace = value;
+    } else if (name == "--parts") {
+      arguments.has_parts = value == "on";
+      is_ok = value == "on" || value == "off";
+    } else if (name == "--faults") {
+      arguments.faults = value;
+      is_ok = value == "on" || value == "off";
     } else {
       is_ok = false;
     }
@@ -60,17 +75,33 @@ bool parse(int count, char** texts, Arguments& arguments) {
   return true;
 }
 
+std::string describe(const Arguments& arguments) {
+  return "--seed " + std::to_string(arguments.seed) + " --steps " +
+         std::to_string(arguments.steps) + " --workers " + std::to_string(arguments.workers) +
+         " --clients " + std::to_string(arguments.clients) + " --parts " +
+         (arguments.has_parts ? "on" : "off") + " --faults " +
+         (arguments.has_faults() ? "on" : "off");
+}
+
 int run(const Arguments& arguments, std::FILE* trace) {
-  std::printf("seed %llu, %llu steps, %llu workers, %llu clients\n",
-              static_cast<unsigned long long>(arguments.seed),
-              static_cast<unsigned long long>(arguments.steps),
-              static_cast<unsigned long long>(arguments.workers),
-              static_cast<unsigned long long>(arguments.clients));
+  std::printf("%s\n", describe(arguments).c_str());
   std::fflush(stdout);  // a crash must not hide the seed
   sim::Transcript transcript(trace);
-  sim::SimWorld world(
-      {.seed = arguments.seed, .workers = static_cast<unsigned>(arguments.workers)});
-  sim::Workload workload(world, transcript, arguments.clients, arguments.seed);
+  std::optional<sim::SimDisk> disk;
+  if (arguments.has_faults()) disk.emplace("sim", arguments.seed);
+  sim::SimDisk* const failing = disk ? &*disk : nullptr;
+  std::string config;
+  if (arguments.has_parts) {
+    // Short, so that some come too late to take up their streams.
+    config = "[profile.default.module.sm]\nresume_window = \"2s\"\n";
+    config += sim::Bounds::kConfig;
+  }
+  sim::SimWorld world({.seed = arguments.seed,
+                       .workers = static_cast<unsigned>(arguments.workers),
+                       .config = config + "[host.\"localhost\"]\n",
+                       .disk = failing});
+  sim::Workload workload(world, transcript, arguments.clients, arguments.seed, arguments.has_parts,
+                         failing);
   const auto started = world.now();
   workload.run(arguments.steps);
   workload.finish();
@@ -81,11 +112,7 @@ int run(const Arguments& arguments, std::FILE* trace) {
     std::printf("FAILED %s\n", failure.c_str());
   }
   if (!workload.failures().empty()) {
-    std::printf("repeat with: sim_test --seed %llu --steps %llu --workers %llu --clients %llu\n",
-                static_cast<unsigned long long>(arguments.seed),
-                static_cast<unsigned long long>(arguments.steps),
-                static_cast<unsigned long long>(arguments.workers),
-                static_cast<unsigned long long>(arguments.clients));
+    std::printf("repeat with: sim_test %s\n", describe(arguments).c_str());
   }
   std::printf("digest %s of %llu lines\n", transcript.digest().c_str(),
               static_cast<unsigned long long>(transcript.lines()));
@@ -98,11 +125,14 @@ int main(int argc, char** argv) {
   Arguments arguments;
   if (!parse(argc, argv, arguments)) {
     std::fprintf(stderr,
-                 "usage: sim_test --seed N [--steps M] [--workers W] [--clients C] [--trace FILE]"
-                 " [--verbose]\n");
+                 "usage: sim_test --seed N [--steps M] [--workers W] [--clients C]"
+                 " [--parts on|off] [--faults on|off] [--trace FILE] [--verbose]\n");
     return 2;
   }
   xmpp::log::set_level(arguments.is_verbose ? xmpp::log::Level::debug : xmpp::log::Level::error);
+  if (arguments.has_faults() && !arguments.is_verbose) {
+    xmpp::log::set_sink([](const xmpp::log::Record&, void*) {}, nullptr);  // errors are expected
+  }
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> trace(nullptr, &std::fclose);
   if (!arguments.trace.empty()) {
     trace.reset(std::fopen(arguments.trace.c_str(), "w"));

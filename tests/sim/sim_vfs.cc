@@ -372,4 +372,16 @@ void SimDisk::recover() {
   fail_one_in_ = 0;
 }
 
+void SimDisk::reconnect() {
+  for (auto& [path, file] : files_) {
+    XMPP_ASSERT(file.use_count() == 1);
+    SimFile fresh;  // without locks and shared memory
+    fresh.synced = std::move(file->synced);
+    fresh.content = std::move(file->content);
+    fresh.unsynced = std::move(file->unsynced);
+    *file = std::move(fresh);
+  }
+  has_crashed_ = false;
+}
+
 }  // namespace sim

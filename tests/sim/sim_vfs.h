@@ -37,6 +37,8 @@ class SimDisk {
   void set_size(std::uint64_t bytes) noexcept { size_ = bytes; }
   // The power returns. REQUIRES: nobody has a file open.
   void recover();
+  // It was only the process that went, and with it what it had not yet written. REQUIRES: the same.
+  void reconnect();
   // Writes and syncs so far.
   [[nodiscard]] std::uint64_t operations() const noexcept { return operations_; }
 

@@ -5,6 +5,11 @@
 
 #include "core/backstop.h"
 #include "core/worker.h"
+#include "sim/sim_blocking.h"
+#include "sim/sim_bounds.h"
+#include "sim/sim_carbons.h"
+#include "sim/sim_keeper.h"
+#include "sim/sim_post.h"
 #include "xmpp/xep/delay.h"
 #include "xmpp/xep/ping.h"
 
@@ -17,6 +22,9 @@ using xmpp::StanzaType;
 namespace {
 
 constexpr std::uint64_t kActGapMicroseconds = 4'000;
+// Now and then nobody does anything for so long: sessions that wait for their clients end.
+constexpr std::uint64_t kLullMicroseconds = 4'000'000;
+constexpr std::size_t kLullOneIn = 150;
 constexpr Duration kFarewell = std::chrono::minutes(3);
 constexpr std::size_t kFailuresKept = 20;
 constexpr std::uint64_t kAuditSteps = 6'000;
@@ -32,7 +40,8 @@ std::string key_of(const SimUser& receiver, std::string_view id) {
 
 }  // namespace
 
-Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients, std::uint64_t seed)
+Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients, std::uint64_t seed,
+                   bool has_parts, SimDisk* disk)
     : world_(world), rng_(seed ^ 0x776f'726bULL), transcript_(transcript) {
   // About two clients per account, so that accounts have several sessions.
   const std::size_t accounts = clients / 2 + 1;
@@ -56,6 +65,25 @@ Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients,
   for (std::size_t i = 0; i < accounts; ++i) {
     social_->add_account("user" + std::to_string(i) + "@localhost");
   }
+  if (has_parts) add_parts(seed, disk != nullptr);
+  if (disk != nullptr) {
+    faults_ = std::make_unique<Faults>(world_, *disk, rng_);
+    social_->expect_faults();
+  }
+}
+
+void Workload::add_parts(std::uint64_t seed, bool has_faults) {
+  const Stage stage{.world = world_,
+                    .transcript = transcript_,
+                    .rng = rng_,
+                    .fail = [this](std::string text) { fail(std::move(text)); },
+                    .random_quality = [this] { return random_quality(); },
+                    .has_faults = has_faults};
+  parts_.push_back(std::make_unique<Post>(stage, seed));
+  parts_.push_back(std::make_unique<Blocking>(stage, seed));
+  parts_.push_back(std::make_unique<Copies>(stage, seed));
+  parts_.push_back(std::make_unique<Keeper>(stage, seed));
+  parts_.push_back(std::make_unique<Bounds>(stage, seed));
 }
 
 Workload::~Workload() = default;
@@ -64,10 +92,12 @@ void Workload::run(std::uint64_t steps) {
   for (std::uint64_t i = 0; i < steps && failures_.size() < kFailuresKept; ++i) {
     if (world_.now() >= next_act_) {
       act();
-      next_act_ =
-          world_.now() + Duration(static_cast<Duration::rep>(1 + rng_.below(kActGapMicroseconds)));
+      const bool is_lull = !parts_.empty() && pick(kLullOneIn) == 0;
+      const auto gap = is_lull ? kLullMicroseconds : kActGapMicroseconds;
+      next_act_ = world_.now() + Duration(static_cast<Duration::rep>(1 + rng_.below(gap)));
     }
     (void)world_.step(next_act_);
+    if (faults_ != nullptr && (faults_->has_crashed() || faults_->take_kill())) restart();
     if ((i + 1) % kAuditSteps == 0) audit();
   }
 }
@@ -78,8 +108,35 @@ bool Workload::has_bound(const Jid& account) const {
   });
 }
 
+void Workload::restart() {
+  const bool has_power_failed = faults_->has_crashed();
+  transcript_.add(world_.now(), "all", has_power_failed ? "power cut" : "kill");
+  faults_->stop();
+  if (has_power_failed) {
+    faults_->note_power_cut();
+    world_.crash_and_restart();
+  } else {
+    world_.kill_and_restart();
+  }
+  social_->on_crash();
+  // Nobody is owed anything by a server that is gone.
+  expected_.clear();
+  for (auto& part : parts_) part->on_crash();
+}
+
+void Workload::check_parts() {
+  if (parts_.empty()) return;
+  for (int round = 0; round < 2; ++round) {  // some are on their way out at first
+    for (auto& part : parts_) part->gather();
+    world_.run_for(kRest);
+  }
+  for (auto& part : parts_) part->check();
+}
+
 void Workload::audit() {
   transcript_.add(world_.now(), "all", "audit");
+  if (faults_ != nullptr) faults_->stop();
+  check_parts();
   world_.run_for(kRest);
   for (int round = 0; round < 2; ++round) {  // some may still be on their way out
     for (auto& user : users_) {
@@ -94,6 +151,11 @@ void Workload::audit() {
 }
 
 void Workload::act() {
+  if (faults_ != nullptr) faults_->act();
+  if (!parts_.empty() && pick(3) == 0) {
+    parts_[pick(parts_.size())]->act();
+    return;
+  }
   SimUser& user = random_user();
   if (!user.is_connected()) {
     go_online(user);
@@ -244,6 +306,9 @@ void Workload::on_message(SimUser& user, const Stanza& stanza) {
   // What was sent to the account, and may have been stored, has an order of its own: it can be
   // overtaken by what was sent to a session that was not yet available.
   const bool is_of_account = stanza.to() != user.jid() || stanza.has<xmpp::xep::Delay>();
+  expected_.erase(key_of(user, stanza.id()));
+  // A stored message whose removal failed is delivered again at the next opportunity.
+  if (is_of_account && faults_ != nullptr) return;
   auto& last = last_seen_[{life_name(user) + (is_of_account ? " account" : " session"),
                            body.substr(0, space)}];
   if (number <= last) {
@@ -251,7 +316,6 @@ void Workload::on_message(SimUser& user, const Stanza& stanza) {
          body.substr(0, space) + (number == last ? " twice" : " after " + std::to_string(last)));
   }
   last = number;
-  expected_.erase(key_of(user, stanza.id()));
 }
 
 // What an ended life was to get, or to be the sender of, may be lost. (A sender that closed in
@@ -275,7 +339,10 @@ void Workload::on_stream_error(SimUser& user, const xmpp::StreamFailed& failed) 
 }
 
 void Workload::finish() {
+  if (faults_ != nullptr) faults_->stop();
+  check_parts();
   world_.run_for(std::chrono::seconds(10));
+  for (auto& part : parts_) part->leave();
   for (const auto& [key, missing] : expected_) {
     fail("lost: " + missing.what + " for " + life_name(*missing.receiver.first));
   }
@@ -316,7 +383,8 @@ void Workload::fail(std::string text) {
 
 std::string Workload::summary() const {
   return std::to_string(logins_) + " logins, " + std::to_string(sent_) + " messages sent, " +
-         std::to_string(received_) + " received, " + std::to_string(requests_) + " requests";
+         std::to_string(received_) + " received, " + std::to_string(requests_) + " requests" +
+         (faults_ == nullptr ? std::string() : ", " + faults_->summary());
 }
 
 }  // namespace sim

@@ -3,7 +3,9 @@
 // Checkers: messages of one sender reach a session in the order sent, once; nothing between two
 // clients that stay connected is lost; every request to the server gets exactly one answer; when
 // all have gone, no session, connection, account, mail or storage operation is left. And what
-// Social checks of rosters and presence.
+// Social checks of rosters and presence, and the parts (sim_part.h) of the rest.
+//
+// With faults the disk is slow, fails and loses its power now and then: see Faults.
 //
 // Thread-safety: one thread.
 #pragma once
@@ -16,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "sim/sim_faults.h"
+#include "sim/sim_part.h"
 #include "sim/sim_social.h"
 #include "sim/sim_user.h"
 #include "sim/sim_world.h"
@@ -24,7 +28,10 @@ namespace sim {
 
 class Workload {
  public:
-  Workload(SimWorld& world, Transcript& transcript, std::size_t clients, std::uint64_t seed);
+  // `has_parts`: not only the crowd. `disk`: that of the world, to fail now and then; null: no
+  // faults.
+  Workload(SimWorld& world, Transcript& transcript, std::size_t clients, std::uint64_t seed,
+           bool has_parts, SimDisk* disk);
   ~Workload();
 
   // Acts and steps `steps` times.
@@ -46,11 +53,15 @@ class Workload {
     bool is_for_available = false;  // and unless the receiver becomes unavailable first
   };
 
+  void add_parts(std::uint64_t seed, bool has_faults);
   void act();
+  // After a power cut, or to kill the server.
+  void restart();
   void go_online(SimUser& user);
   void say(SimUser& user);
   void ask(SimUser& user);
   void change_presence(SimUser& user);
+  void check_parts();
   // Lets everything come to rest and compares what the clients see with the model.
   void audit();
   [[nodiscard]] bool has_bound(const xmpp::Jid& account) const;
@@ -72,6 +83,8 @@ class Workload {
   Transcript& transcript_;
   std::vector<std::unique_ptr<SimUser>> users_;
   std::unique_ptr<Social> social_;
+  std::vector<std::unique_ptr<Part>> parts_;
+  std::unique_ptr<Faults> faults_;            // null: none
   std::map<std::string, Expected> expected_;  // by "receiver's name: id"
   std::set<std::string> asked_;               // requests not yet answered, by the same key
   // The last number that a life of a receiver saw from a life of a sender.

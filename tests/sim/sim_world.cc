@@ -1,5 +1,7 @@
 #include "sim/sim_world.h"
 
+#include <cstdlib>
+#include <filesystem>
 #include <map>
 #include <stdexcept>
 
@@ -31,6 +33,8 @@ constexpr int kStorage = -1;
 constexpr int kOffload = -2;
 // Time that every step takes.
 constexpr std::uint64_t kStepMicroseconds = 20;
+// Writes and syncs within which the power may go again while a server starts.
+constexpr std::uint64_t kStartOperations = 30;
 
 // PBKDF2 once per password and process.
 const std::vector<xmpp::sasl::ScramKeys>& keys_of(std::string_view password) {
@@ -56,10 +60,6 @@ xmppd::Config make_config(const WorldOptions& options) {
   }
   parsed->server.workers = options.workers;
   parsed->storage.path = options.disk == nullptr ? ":memory:" : "sim.db";
-  if (!options.directory.empty()) {
-    parsed->server.data_dir = options.directory;
-    parsed->storage.path = options.directory / "sim.db";
-  }
   for (auto& [name, profile] : parsed->profiles) {
     auto& iterations = profile.auth.scram_iterations;
     if (iterations == xmppd::ProfileConfig().auth.scram_iterations) {
@@ -79,6 +79,23 @@ std::unique_ptr<xmpp::Rng> SimEnvironment::make_rng() {
   return std::make_unique<xmpp::SeededRng>(++seed_);
 }
 
+// Removed with everything in it.
+struct SimWorld::Directory {
+  Directory() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "sim-XXXXXX").string();
+    if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
+    path = pattern;
+  }
+  ~Directory() { clear(); }
+  Directory(const Directory&) = delete;
+  Directory& operator=(const Directory&) = delete;
+  void clear() const {
+    std::error_code none;
+    std::filesystem::remove_all(path, none);
+  }
+  std::filesystem::path path;
+};
+
 struct SimWorld::ClientLoop {
   explicit ClientLoop(xmpp::Clock& clock) : reactor(poller, clock) {}
   SimPoller poller;
@@ -92,13 +109,16 @@ SimWorld::SimWorld(const WorldOptions& options)
       environment_(clock_, options.seed * 1'000,
                    options.disk == nullptr ? std::string() : options.disk->name()) {
   xmpp::seed_process_hash(options.seed);
+  if (options.disk != nullptr) directory_ = std::make_unique<Directory>();
   entrance_ = std::make_shared<xmppd::Entrance>(xmppd::Entrance{
       .service = xmppd::Service::c2s, .tls = xmppd::TlsMode::none, .is_loopback = true});
   start_server();
 }
 
 void SimWorld::start_server() {
-  server_ = std::make_unique<xmppd::Server>(make_config(options_), environment_,
+  auto config = make_config(options_);
+  if (directory_) config.server.data_dir = directory_->path;
+  server_ = std::make_unique<xmppd::Server>(std::move(config), environment_,
                                             std::filesystem::path("/nonexistent"));
   server_->start();
   // The workers are the first nodes.
@@ -121,16 +141,36 @@ void SimWorld::stop_server() {
 
 void SimWorld::crash_and_restart() {
   XMPP_ASSERT(options_.disk != nullptr);
-  options_.disk->crash();
+  SimDisk& disk = *options_.disk;
+  disk.crash();
   net_.cut_all();
   stop_server();
-  options_.disk->recover();
   storage_stalled_until_ = {};
-  start_server();
+  // What the kernel kept for the process: the counters. (They are only believed in the boot that
+  // they name, and the simulation has no other.)
+  directory_->clear();
+  std::filesystem::create_directory(directory_->path);
+  do {
+    disk.recover();
+    if (rng_.below(3) == 0) disk.crash_after(1 + rng_.below(kStartOperations));
+    try {
+      start_server();
+      if (disk.has_crashed()) stop_server();
+    } catch (const std::runtime_error&) {
+      if (!disk.has_crashed()) throw;
+      server_.reset();
+      environment_.forget_pollers();
+    }
+  } while (disk.has_crashed());
 }
 
-void SimWorld::restart_server() {
+void SimWorld::kill_and_restart() {
+  XMPP_ASSERT(options_.disk != nullptr);
+  SimDisk& disk = *options_.disk;
+  disk.crash();
+  net_.cut_all();
   stop_server();
+  disk.reconnect();
   start_server();
 }
 

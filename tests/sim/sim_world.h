@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <string>
@@ -34,10 +33,8 @@ struct WorldOptions {
   unsigned workers = 2;
   // TOML, read behind the world's own: hosts, modules' options, limits.
   std::string config = "[host.\"localhost\"]\n";
-  // Where data is that outlives a server; empty: none does.
-  std::filesystem::path directory;
-  // Instead of that, a simulated disk on which the server may be restarted; null: in memory,
-  // failing never. Must outlive the world.
+  // Where the database is, so that it outlives a server; null: in memory, failing never. Must
+  // outlive the world.
   SimDisk* disk = nullptr;
 };
 
@@ -79,9 +76,9 @@ class SimWorld {
   [[nodiscard]] xmpp::Rng& rng() noexcept { return rng_; }
 
   void add_account(const std::string& jid, std::string_view password = kPassword);
-  // The server's end, as sudden as that of a process to its clients, and another one on the same
-  // data. REQUIRES: WorldOptions::directory.
-  void restart_server();
+  // The server's process dies, without a word to its clients or its disk, and another one starts on
+  // the same data. REQUIRES: options.disk.
+  void kill_and_restart();
   // A loop for one or more clients, which the scheduler runs like a worker. Lives as long as the
   // world.
   [[nodiscard]] xmpp::net::Reactor& make_reactor();
@@ -95,7 +92,8 @@ class SimWorld {
   // The storage gets no turn until then: a slow disk.
   void stall_storage(Instant until) noexcept { storage_stalled_until_ = until; }
   // The machine of the server fails and comes back: every connection breaks, what was under way or
-  // not synced is lost, a new server starts on the disk. REQUIRES: options.disk.
+  // not synced is lost, a new server starts on the disk. Now and then the power goes again before
+  // that has started. REQUIRES: options.disk.
   void crash_and_restart();
 
   // Runs one thing that can run; if there is none, moves the clock to the next thing that will be,
@@ -114,6 +112,7 @@ class SimWorld {
     Instant frozen_until{};
   };
   struct ClientLoop;
+  struct Directory;
   void start_server();
   void stop_server();
   [[nodiscard]] bool can_run(const Node& node, Instant now) const;
@@ -121,6 +120,7 @@ class SimWorld {
   [[nodiscard]] Instant next_event() const;
 
   const WorldOptions options_;
+  std::unique_ptr<Directory> directory_;  // of what a dead process leaves beside the database
   xmpp::ManualClock clock_;
   xmpp::SeededRng rng_;
   SimNet net_;
