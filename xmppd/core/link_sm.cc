@@ -169,7 +169,8 @@ Session* Link::find_resumable(std::string_view id) {
   Account* account = worker_->accounts().find(stream_.jid());
   if (account == nullptr) return nullptr;
   for (Session* session : account->sessions()) {
-    if (session->sm_ && !session->sm_->id.empty() && session->sm_->id == id) return session;
+    const SmState* sm = session->sm_.get();
+    if (sm != nullptr && !sm->id.empty() && sm->id == id && !sm->is_over) return session;
   }
   return nullptr;
 }
@@ -196,11 +197,12 @@ void Link::on_resume(const xmpp::ResumeRequested& event) {
     session = find_resumable(event.id);
   }
   if (session->sm_->has_visited) session->send_probes();
+  if (session->sm_->is_stored_detached) SmStore::put_attached(*session);
   try_to_resume(worker_->reactor().now());
 }
 
 // What the client is told to have been dealt with must not be repeated, so what is still under way
-// is waited for, but not for long.
+// is waited for, but not for long; and so is the note that the stored count holds no longer.
 void Link::try_to_resume(Instant now) {
   Session* session = find_resumable(resume_wanted_);
   if (session == nullptr || (session->link_ != nullptr && session->link_->is_final_)) {
@@ -210,7 +212,8 @@ void Link::try_to_resume(Instant now) {
     on_output();
     return;
   }
-  if (!session->sm_->window.is_settled() && now < resume_by_) {
+  const SmState& sm = *session->sm_;
+  if ((!sm.window.is_settled() || sm.is_stored_detached) && now < resume_by_) {
     settle_try_at_ = now + kSettlePoll;
     update_deadline();
     return;

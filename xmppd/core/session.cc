@@ -204,7 +204,9 @@ void Session::end(std::unique_ptr<Session> session) {
   worker.count_session(-1);
   if (session->sm_) {
     auto& sm = *session->sm_;
-    if (!sm.id.empty()) worker.note_ended(sm.id, account.jid(), sm.window.report());
+    if (!sm.id.empty() && !sm.is_over) {
+      worker.note_ended(sm.id, account.jid(), sm.window.report());
+    }
     redeliver(account, *session);
     // Behind what that has stored elsewhere.
     if (was_stored) SmStore::remove(*session);

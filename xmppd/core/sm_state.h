@@ -32,13 +32,21 @@ class SmState {
   xmpp::sm::Window window;
   // What of it survives a restart; see SmStore.
   bool is_stored = false;
+  // Came back without its count: its client cannot resume it, but what waited for it goes on.
+  bool is_over = false;
   SmCounters::Slot* counter = nullptr;
   std::uint64_t last_place = 0;  // of the last stanza stored
   // Came back with the server: so many of `queue` were stored. What was sent after that, before the
   // server died, only the client knows.
   std::optional<std::size_t> restored;
-  // The stored queue ends with this number, and goes when the client has it all.
+  // The stored queue begins behind the first number, ends with the second, which is known while
+  // there is a link, and goes when the client has it all.
+  std::optional<xmpp::sm::Count> stored_after;
   std::optional<xmpp::sm::Count> stored_until;
+  // Until it is stored that it has a link again, nothing that is promised over that link would
+  // survive a failure of the machine.
+  bool is_stored_detached = false;
+  std::uint32_t times_detached = 0;
   // The client says how much it has got, for the first time after the server died.
   void reconcile(xmpp::sm::Count handled);
   // handled() has changed.

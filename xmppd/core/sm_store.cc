@@ -47,7 +47,8 @@ SmSessionRecord SmStore::record_of(Session& session) {
   record.jid = session.jid();
   record.window = sm.terms.window;
   record.handled = sm.window.handled();
-  record.acknowledged = sm.queue.acknowledged();
+  // The stored stanzas are numbered from here on.
+  record.acknowledged = sm.stored_after.value_or(sm.queue.acknowledged());
   if (session.is_detached()) {
     record.detached_at = session.account_.host_.worker_.reactor().wall();
   }
@@ -68,6 +69,9 @@ void SmStore::put_queue(Session& session) {
   Account& account = session.account_;
   Worker& worker = account.host_.worker_;
   SmState& sm = *session.sm_;
+  sm.stored_after = sm.queue.acknowledged();
+  sm.is_stored_detached = true;
+  ++sm.times_detached;
   std::vector<SmStanza> stanzas;
   std::vector<Ticket> tickets;
   for (std::size_t i = 0; i < sm.queue.size(); ++i) {
@@ -88,6 +92,26 @@ void SmStore::put_queue(Session& session) {
       record_of(session), std::move(stanzas));
 }
 
+void SmStore::put_attached(Session& session) {
+  Worker& worker = session.account_.host_.worker_;
+  SmSessionRecord record = record_of(session);
+  record.detached_at = {};
+  worker.server().storage().write_then(
+      worker.reactor(), session.jid(),
+      [&worker, jid = session.jid(), stream = session.sm_->stream,
+       detached = session.sm_->times_detached](const StorageResult<void>& outcome) {
+        note_outcome(outcome);
+        Account* account = worker.accounts().find(jid);
+        if (account == nullptr) return;
+        for (Session* one : account->sessions()) {
+          if (!one->sm_ || one->sm_->stream != stream) continue;
+          if (one->sm_->times_detached == detached) one->sm_->is_stored_detached = false;
+        }
+      },
+      [](Tx& tx, const SmSessionRecord& its_record) { return tx.sm_queues().put(its_record); },
+      std::move(record));
+}
+
 void SmStore::append(Session& session) {
   Account& account = session.account_;
   Worker& worker = account.host_.worker_;
@@ -105,6 +129,7 @@ void SmStore::append(Session& session) {
 }
 
 void SmStore::remove_queue(Session& session) {
+  session.sm_->stored_after.reset();
   Worker& worker = session.account_.host_.worker_;
   worker.server().storage().write_then(
       worker.reactor(), session.jid(), note_outcome,
@@ -157,8 +182,10 @@ bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
   const SmSessionRecord& record = stored.session;
   const bool had_link = record.detached_at == xmpp::Timestamp();
   auto* counter = worker.server().sm_counters().find(record.id);
-  // What such a session has dealt with since it was stored only the counter knows.
-  if (had_link && counter == nullptr) return false;
+  // What such a session has dealt with since it was stored only the counter knows. What waits for
+  // it was promised to be delivered all the same.
+  const bool is_over = had_link && counter == nullptr;
+  if (is_over && stored.stanzas.empty()) return false;
   Account& account = worker.accounts().get_or_make(record.jid, host);
   auto session = std::make_unique<Session>(account, record.jid, nullptr);
   SmRequested hook{
@@ -175,6 +202,9 @@ bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
   SmState& sm = *session->sm_;
   sm.counter = counter;
   sm.is_stored = true;
+  sm.is_over = is_over;
+  sm.is_stored_detached = !had_link;
+  sm.stored_after = record.acknowledged;
   sm.queue.start_at(record.acknowledged);
   const bool is_ahead =
       counter != nullptr && static_cast<std::int32_t>(counter->handled.load() - record.handled) > 0;
@@ -191,6 +221,7 @@ bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
   worker.count_session(1);
   auto left = record.window;
   if (!had_link) left -= worker.reactor().wall() - record.detached_at;
+  if (is_over) left = xmpp::Duration::zero();
   Session::wait(std::move(session), left);
   return true;
 }

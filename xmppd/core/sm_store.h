@@ -23,9 +23,11 @@ class SmStore {
   static void put(Session& session);
   // Its link is gone: its stanzas are stored, and acknowledged to their senders then.
   static void put_queue(Session& session);
+  // It is about to have a link again; clears is_stored_detached when that is stored, or cannot be.
+  static void put_attached(Session& session);
   // One more came; it is the last of the queue.
   static void append(Session& session);
-  // It has a link again: what is not acknowledged is that link's.
+  // Its client has what was stored: what is not acknowledged came after that.
   static void remove_queue(Session& session);
   static void remove(Session& session);
 

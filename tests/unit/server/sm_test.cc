@@ -11,6 +11,7 @@
 
 #include "core/ownership.h"
 #include "core/worker.h"
+#include "sim/sim_vfs.h"
 #include "unit/server/raw_client.h"
 
 namespace xmppd {
@@ -318,6 +319,94 @@ TEST_P(Sm, CutAndResumedLosesAndDoublesNothing) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Sm, testing::Range(1U, 9U));
+
+// What a failing machine leaves of sessions: nothing is taken back, nothing stored is lost.
+struct PowerCut : testing::TestWithParam<unsigned> {
+  PowerCut() {
+    for (const std::string user : {"u0", "u1", "u2"}) world.add_account(user + "@localhost");
+  }
+  // Of u0, with 2 stanzas handled, whose link has broken; its id.
+  std::string make_detached_session() {
+    RawClient client(world);
+    client.write(login("u0") + kEnable + "<presence/>" + message("u1") + kRequest);
+    world.run_for(kSecond);
+    EXPECT_TRUE(client.saw(ack(2))) << client.seen();
+    client.channel().cut();
+    return id_of(client);
+  }
+  sim::SimDisk disk{"sm", GetParam()};
+  World world{{.seed = GetParam(), .workers = 2, .disk = &disk}};
+};
+
+TEST_P(PowerCut, TakesNoAcknowledgementBack) {
+  const std::string id = make_detached_session();
+  world.run_for(kSecond);
+  {
+    RawClient client(world);
+    client.write(resume_of("u0", id));
+    world.run_for(kSecond);
+    EXPECT_TRUE(client.saw("<resumed xmlns='urn:xmpp:sm:3' h='2'")) << client.seen();
+    client.write(message("u1") + kRequest);
+    world.run_for(kSecond);
+    EXPECT_TRUE(client.saw(ack(3))) << client.seen();
+    world.crash_and_restart();
+  }
+  RawClient client(world);
+  client.write(resume_of("u0", id));
+  world.run_for(kSecond);
+  EXPECT_FALSE(client.saw("<resumed")) << client.seen();
+  EXPECT_TRUE(client.saw("<item-not-found")) << client.seen();
+}
+
+TEST_P(PowerCut, LosesNothingThatWaitedForASessionWithALink) {
+  const std::string id = make_detached_session();
+  world.run_for(kSecond);
+  {
+    RawClient other(world);
+    other.write(login("u2") + kEnable + message("u0") + kRequest);
+    world.run_for(kSecond);
+    EXPECT_TRUE(other.saw(ack(1))) << other.seen();
+    RawClient client(world);
+    client.write(resume_of("u0", id));  // and it acknowledges nothing of what it gets
+    world.run_for(kSecond);
+    EXPECT_TRUE(client.saw("<body>x</body>")) << client.seen();
+    world.crash_and_restart();
+  }
+  world.run_for(kSecond);
+  RawClient client(world);
+  client.write(login("u0") + "<presence/>");
+  world.run_for(kSecond);
+  EXPECT_EQ(count(client.seen(), "<body>x</body>"), 1U) << client.seen();
+}
+
+// Its client says what it got, in part, and then something that makes the session be stored again.
+TEST_P(PowerCut, LeavesTheNumbersOfWhatIsStoredAlone) {
+  const std::string id = make_detached_session();
+  world.run_for(kSecond);
+  {
+    RawClient other(world);
+    other.write(login("u2") + message("u0") + message("u0") + message("u0"));
+    world.run_for(kSecond);
+    RawClient client(world);
+    client.write(resume_of("u0", id));
+    world.run_for(kSecond);
+    EXPECT_EQ(count(client.seen(), "<body>x</body>"), 3U) << client.seen();
+    // Its own presence and the first message.
+    client.write(ack(2) + "<presence><show>away</show></presence>");
+    world.run_for(kSecond);
+    world.kill_and_restart();
+  }
+  RawClient client(world);
+  // With the presence and all messages, and its presence again.
+  std::string resume = resume_of("u0", id);
+  resume.replace(resume.find("h='0'"), 5, "h='5'");
+  client.write(resume);
+  world.run_for(kSecond);
+  EXPECT_TRUE(client.saw("<resumed ")) << client.seen();
+  EXPECT_EQ(count(client.seen(), "<body>x</body>"), 0U) << client.seen();
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, PowerCut, testing::Range(1U, 6U));
 
 }  // namespace
 }  // namespace xmppd
