@@ -193,14 +193,6 @@ class NeverReads(WireTest):
             self.never_reads_answers(
                 bob, f"<iq type='set' id='2'><bind xmlns='{wire.BIND}'/></iq>".encode() * 100)
 
-    def test_never_reads_answers_before_bind(self):
-        with self.secured(receive_buffer=4096) as client:
-            wire.authenticate(client, wire.Scram("alice", self.users["alice"]))
-            client.new_stream()
-            client.open()
-            self.never_reads_answers(
-                client, f"<iq type='get' id='2'><bind xmlns='{wire.BIND}'/></iq>".encode() * 100)
-
     def test_never_reads_answers_before_authentication(self):
         with self.secured(receive_buffer=4096) as client:
             self.never_reads_answers(
