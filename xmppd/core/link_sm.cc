@@ -184,7 +184,8 @@ void Link::on_resume(const xmpp::ResumeRequested& event) {
     return;
   }
   auto& queue = session->sm_->queue;
-  session->sm_->reconcile(event.handled);
+  // One that came back with the server has no link yet.
+  if (session->sm_->reconcile(event.handled) && session->is_stored()) SmStore::put_queue(*session);
   if (queue.acknowledge(event.handled) == xmpp::sm::Queue::Outcome::too_high) {
     stream_.fail_too_high(event.handled, queue.sent());
     return;

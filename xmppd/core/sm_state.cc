@@ -22,14 +22,15 @@ void SmState::note_through(xmpp::sm::Count number) noexcept {
   confirm();
 }
 
-void SmState::reconcile(xmpp::sm::Count handled) {
-  if (!restored) return;
+bool SmState::reconcile(xmpp::sm::Count handled) {
+  if (!restored) return false;
   const auto stored = static_cast<xmpp::sm::Count>(*restored);
   restored.reset();
   const auto gone = handled - queue.acknowledged();
-  if (gone <= stored || gone > INT32_MAX) return;
+  if (gone <= stored || gone > INT32_MAX) return false;
   (void)queue.acknowledge(queue.acknowledged() + stored);
   queue.start_at(handled);
+  return true;
 }
 
 }  // namespace xmppd

@@ -46,9 +46,11 @@ class SmState {
   // Until it is stored that it has a link again, nothing that is promised over that link would
   // survive a failure of the machine.
   bool is_stored_detached = false;
+  bool is_attaching = false;  // that is being stored, or was since the last link
   std::uint32_t times_detached = 0;
   // The client says how much it has got, for the first time after the server died.
-  void reconcile(xmpp::sm::Count handled);
+  // True: more than the server knew of, so what is stored is numbered wrongly.
+  bool reconcile(xmpp::sm::Count handled);
   // handled() has changed.
   void save_count() noexcept {
     if (counter != nullptr) counter->handled.store(window.handled(), std::memory_order_relaxed);

@@ -59,10 +59,14 @@ SmSessionRecord SmStore::record_of(Session& session) {
 
 void SmStore::put(Session& session) {
   Worker& worker = session.account_.host_.worker_;
+  SmState& sm = *session.sm_;
+  SmSessionRecord record = record_of(session);
+  if (sm.is_attaching) record.detached_at = {};
+  if (record.detached_at != xmpp::Timestamp()) sm.is_stored_detached = true;
   worker.server().storage().write_then(
       worker.reactor(), session.jid(), note_outcome,
-      [](Tx& tx, const SmSessionRecord& record) { return tx.sm_queues().put(record); },
-      record_of(session));
+      [](Tx& tx, const SmSessionRecord& its_record) { return tx.sm_queues().put(its_record); },
+      std::move(record));
 }
 
 void SmStore::put_queue(Session& session) {
@@ -71,6 +75,7 @@ void SmStore::put_queue(Session& session) {
   SmState& sm = *session.sm_;
   sm.stored_after = sm.queue.acknowledged();
   sm.is_stored_detached = true;
+  sm.is_attaching = false;
   ++sm.times_detached;
   std::vector<SmStanza> stanzas;
   std::vector<Ticket> tickets;
@@ -96,6 +101,7 @@ void SmStore::put_attached(Session& session) {
   Worker& worker = session.account_.host_.worker_;
   SmSessionRecord record = record_of(session);
   record.detached_at = {};
+  session.sm_->is_attaching = true;
   worker.server().storage().write_then(
       worker.reactor(), session.jid(),
       [&worker, jid = session.jid(), stream = session.sm_->stream,

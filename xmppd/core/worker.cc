@@ -67,10 +67,13 @@ void Worker::reconcile(const Config& config) {
       host->admins_ = found->second->admins;
     }
   }
-  for (const auto& [host, condition] : gone) remove_host(*host, {condition, {}});
+  std::vector<xmpp::Stanza> waiting;
+  for (const auto& [host, condition] : gone) remove_host(*host, {condition, {}}, waiting);
   for (const HostConfig& host : config.hosts) {
     if (!hosts_.contains(host.name)) add_host(host);
   }
+  // Now it is known whether their domains are still served, by another profile.
+  for (xmpp::Stanza& stanza : waiting) router_.route(std::move(stanza));
 }
 
 void Worker::add_host(const HostConfig& config) {
@@ -100,7 +103,8 @@ void Worker::end_detached(Wanted wanted) {
   for (Session* session : ending) Session::end(session->take_detached());
 }
 
-void Worker::remove_host(Host& host, const xmpp::StreamError& error) {
+void Worker::remove_host(Host& host, const xmpp::StreamError& error,
+                         std::vector<xmpp::Stanza>& waiting) {
   // First the name, so that nothing is routed to it while its sessions end.
   auto place = hosts_.find(host.name());
   last_found_ = nullptr;
@@ -110,7 +114,6 @@ void Worker::remove_host(Host& host, const xmpp::StreamError& error) {
     if (link.host() == &host) link.expel(error);
   });
   end_detached([&](const Session& session) { return &session.account_.host_ == &host; });
-  std::vector<xmpp::Stanza> waiting;
   const auto is_its = [&](const Account& account) { return &account.host_ == &host; };
   accounts_.for_each([&](Account& account) {
     if (!is_its(account)) return;
@@ -122,7 +125,6 @@ void Worker::remove_host(Host& host, const xmpp::StreamError& error) {
   // RFC 6120 8.2.3: what was asked of it is answered.
   host.tasks_.cancel_all();
   host.slots_ = {};
-  for (xmpp::Stanza& stanza : waiting) router_.route(std::move(stanza));
 }
 
 void Worker::start_thread() {

@@ -159,7 +159,8 @@ class Worker {
   template <typename Wanted>
   void end_detached(Wanted wanted);
   void add_host(const HostConfig& config);
-  void remove_host(Host& host, const xmpp::StreamError& error);
+  // Appends what waited in it, sent by whoever stays.
+  void remove_host(Host& host, const xmpp::StreamError& error, std::vector<xmpp::Stanza>& waiting);
 
   Server& server_;
   const std::size_t index_;

@@ -155,6 +155,12 @@ void PgConnection::set_up() {
   send("SET standard_conforming_strings = on");
   send("SET default_transaction_isolation = 'read committed'");
   send(timeout_statement().c_str());
+  // A server that died without a word must not keep the database from the one that comes after it.
+  send("SET tcp_keepalives_idle = 30");
+  send("SET tcp_keepalives_interval = 10");
+  send("SET tcp_keepalives_count = 3");
+  send(("SET idle_in_transaction_session_timeout = " + std::to_string(2 * options_.timeout.count()))
+           .c_str());
   if (!options_.is_synchronous_full) send("SET synchronous_commit = off");
   (void)finish();
 }
@@ -186,8 +192,10 @@ void PgConnection::claim(Clock::time_point deadline) {
       return;
     }
     if (Clock::now() >= deadline) {
-      throw DatabaseError(StorageErrorCode::busy, "another server uses this database: " +
-                                                      trimmed(PQgetvalue(holder.get(), 0, 0)));
+      // For one that runs it is as if the database was gone.
+      throw DatabaseError(
+          has_connected_ ? StorageErrorCode::unavailable : StorageErrorCode::busy,
+          "another server uses this database: " + trimmed(PQgetvalue(holder.get(), 0, 0)));
     }
     send("ROLLBACK");
     (void)finish();

@@ -144,8 +144,9 @@ void StreamMachine::on_header(const xml::Document& document) {
 }
 
 bool StreamMachine::names_somebody_else(const Jid& identity) const noexcept {
-  return has_any(bits, StreamBits::secure) && !setup->peer.local().empty() &&
-         setup->peer != identity.bare();
+  // Who is anonymous gets another name than it may have given.
+  return has_any(bits, StreamBits::secure) && mechanism != sasl::MechanismId::anonymous &&
+         !setup->peer.local().empty() && setup->peer != identity.bare();
 }
 
 void StreamMachine::write_header() {

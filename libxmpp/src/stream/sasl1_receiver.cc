@@ -103,8 +103,8 @@ Step on_success(StreamMachine& machine, sasl::ServerSuccess success) {
                      ? Jid::make(success.username, setup.offer.domain)
                      : Jid::parse(success.username);
   if (!address) return fail_with(machine, SaslCondition::not_authorized, true);
-  // RFC 6120 6.4.6. Who is anonymous gets another name than it may have given.
-  if (machine.mechanism != sasl::MechanismId::anonymous && machine.names_somebody_else(*address)) {
+  // RFC 6120 6.4.6.
+  if (machine.names_somebody_else(*address)) {
     machine.fail({StreamCondition::invalid_from, {}});
     return {Step::Progress::ended};
   }

@@ -150,8 +150,9 @@ struct LeavingHost : testing::Test {
     return at != std::string::npos &&
            romeo.seen().find("<remote-server-not-found", at) != std::string::npos;
   }
-  World world{
-      {.seed = 4, .workers = 1, .config = "[profile.default]\nmodules = [\"-time\"]\n" + kTwo}};
+  World world{{.seed = 4,
+               .workers = 1,
+               .config = "[profile.default]\nmodules = [\"-time\"]\n[profile.big]\n" + kTwo}};
   RawClient romeo{world};
 };
 
@@ -203,6 +204,16 @@ TEST_F(LeavingHost, AnswersWhatWaitsForAnAccount) {
   world.run_for(3 * kSecond);
   EXPECT_TRUE(is_refused("m")) << romeo.seen();
   EXPECT_TRUE(is_refused("v")) << romeo.seen();
+}
+
+TEST_F(LeavingHost, KeepsWhatWaitsForItIfAnotherProfileServesIt) {
+  world.stall_storage(world.now() + 2 * kSecond);
+  romeo.write(message("m"));
+  world.run_for(kSecond);
+  reconfigure(world, "[profile.default]\nmodules = [\"-time\"]\n[profile.big]\n" + kOne +
+                         "[host.\"other.example\"]\nprofile = \"big\"\n");
+  world.run_for(3 * kSecond);
+  EXPECT_FALSE(is_refused("m")) << romeo.seen();
 }
 
 TEST_F(LeavingHost, AnswersWhatWaitsBehindSomethingElse) {
