@@ -116,13 +116,18 @@ class Sampler:
 
 
 class Client(Session):
-    """As Session; the end of its stream says why."""
+    """As Session; the end of its stream says why, and messages may come before what is waited for:
+    those of an earlier session that nobody took, or that came back."""
 
     def element(self, name=None, seconds=20):
-        item = super().element(name, seconds)
-        if item.tag == f"{{{wire.STREAM}}}error":
-            raise wire.WireError(f"stream error: {wire.ET.tostring(item).decode()}")
-        return item
+        while True:
+            item = super().element(None, seconds)
+            if item.tag == f"{{{wire.STREAM}}}error":
+                raise wire.WireError(f"stream error: {wire.ET.tostring(item).decode()}")
+            if name is None or item.tag == name:
+                return item
+            if item.tag != MESSAGE:
+                raise wire.WireError(f"not {name}: {wire.ET.tostring(item).decode()}")
 
 
 class Actor(threading.Thread):
