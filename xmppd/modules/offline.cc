@@ -56,14 +56,16 @@ struct State {
   bool is_holding = false;
   bool is_known_empty = false;
   std::uint64_t commits = 0;
-  std::int64_t writes = 0;                                     // under way
+  std::uint64_t written = 0;  // a flush whose session has ended with all of it written
+  std::int64_t writes = 0;    // under way
   std::map<std::string, std::int64_t, std::less<>> writes_of;  // by sender
   std::vector<Held> held;
 };
 
-// Tells a session from a later one of the same resource.
+// Tells a session from a later one of the same resource, and whether what it was given was written.
 struct Mark {
   std::uint64_t flush = 0;
+  std::uint64_t drained = 0;
 };
 
 // XEP-0160 3: what contains only chat states (XEP-0085 5.5 allows a thread beside one) is worth
@@ -114,6 +116,14 @@ class Offline final : public Module {
     scope.on<ToAccount>(Stage::fallback, [this](ToAccount& hook) { return keep(hook); });
     scope.on<Available>(Stage::deliver, [this](Available& hook) {
       if (can_take(hook.session)) start(hook.session.account());
+      return Verdict::pass;
+    });
+    // Many leave as soon as they have read; that must not bring them everything again.
+    scope.on<Unbound>(Stage::deliver, [this](Unbound& hook) {
+      const Mark& mark = hook.session[mark_];
+      if (mark.flush != 0 && hook.session.times_drained() != mark.drained) {
+        hook.session.account()[state_].written = mark.flush;
+      }
       return Verdict::pass;
     });
     scope.on<Resumed>(Stage::deliver, [this](Resumed& hook) {
@@ -256,11 +266,11 @@ class Offline final : public Module {
       Session* taker = find_taker(account);
       if (taker == nullptr) break;
       const Jid jid = taker->jid();
-      const std::uint64_t mark = (*taker)[mark_].flush = ++flushes_;
+      const std::uint64_t flush = ++flushes_;
       deliver(*taker, *batch, state.unremoved);
-      const std::uint64_t drained = taker->times_drained();
+      (*taker)[mark_] = {flush, taker->times_drained()};
       const bool is_counted = taker->is_counted();
-      auto writing = wait_until_written(account, jid, mark, drained);
+      auto writing = wait_until_written(account, jid, flush);
       const bool is_written = co_await std::move(writing);
       // What a client that acknowledges has not got finds its way without us.
       if (!is_written && !is_counted) continue;  // to somebody else, if there is one
@@ -331,18 +341,19 @@ class Offline final : public Module {
   }
 
   // False: the session ended first, so nobody knows what arrived.
-  Task<bool> wait_until_written(Account& account, Jid jid, std::uint64_t mark,
-                                std::uint64_t drained) {
+  Task<bool> wait_until_written(Account& account, Jid jid, std::uint64_t flush) {
     const xmpp::Instant release_at = scope_->reactor().now() + kHoldFor;
     for (xmpp::Duration delay{0};; delay = kLookAgain) {
       auto later = look_again_after(delay);
       co_await std::move(later);
       Session* session = account.find_session(jid.resource());
-      if (session == nullptr || (*session)[mark_].flush != mark) co_return false;
+      if (session == nullptr || (*session)[mark_].flush != flush) {
+        co_return account[state_].written == flush;
+      }
       // What was delivered waits in its queue, which is stored.
       if (session->is_detached()) co_return true;
+      if (session->times_drained() != (*session)[mark_].drained) co_return true;
       if (session->is_ending()) co_return false;
-      if (session->times_drained() != drained) co_return true;
       if (scope_->reactor().now() >= release_at && account[state_].is_holding) release(account);
     }
   }

@@ -47,6 +47,29 @@ TEST(Offline, AFloodTakesNobodyElsesPlace) {
   }
 }
 
+TEST(Offline, WhoLeavesAtOnceGetsNothingTwice) {
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    World world({.seed = seed, .workers = 2});
+    for (const auto* name : {"romeo", "juliet"})
+      world.add_account(name + std::string("@localhost"));
+    RawClient romeo(world);
+    romeo.write(login("romeo") + messages("m", 5));
+    world.run_for(kSecond);
+    {
+      // So near that its end may come before anybody looks whether it was written to.
+      RawClient juliet(world, {.delay_min = {}, .delay_max = {}});
+      juliet.write(login("juliet") + "<presence/>");
+      ASSERT_TRUE(world.run_until([&] { return juliet.saw("id='m4'"); }, world.now() + kSecond));
+      juliet.write("</stream:stream>");
+      world.run_for(kSecond);
+    }
+    RawClient again(world);
+    again.write(login("juliet") + "<presence/>");
+    world.run_for(kSecond);
+    EXPECT_FALSE(again.saw("<message")) << seed << again.seen();
+  }
+}
+
 // RFC 6120 10.1: those that find no place to wait do not overtake those that did.
 TEST(Offline, LiveMessagesKeepTheirOrderHoweverMany) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
