@@ -137,11 +137,15 @@ class Offline final : public Module {
   Verdict hold(ToAccount& hook) {
     State& state = hook.to[state_];
     if (!state.is_holding) return Verdict::pass;
+    // What the account answers itself, and its answers, wait for nothing: its own clients' changes
+    // must not stay behind while what these say next goes on, nor answers while pushes go on.
+    const bool is_iq = hook.stanza.is_iq();
+    if (is_iq && hook.stanza.to().is_bare()) return Verdict::pass;
     // RFC 6120 10.1: nor does its sender's presence, say, overtake one that waits.
-    const bool is_behind = std::any_of(state.held.begin(), state.held.end(),
-                                       [&from = hook.stanza.from()](const Held& one) {
-                                         return one.stanza.from().bare_equals(from);
-                                       });
+    const auto& from = hook.stanza.from();
+    const bool is_behind = std::any_of(state.held.begin(), state.held.end(), [&](const Held& one) {
+      return is_iq ? one.stanza.from() == from : one.stanza.from().bare_equals(from);
+    });
     if (!is_behind && !hook.stanza.is_message()) return Verdict::pass;
     const bool is_full = state.held.size() >= kHeldMax;
     Ticket ticket = hook.to.hold(hook.stanza);
