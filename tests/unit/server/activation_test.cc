@@ -111,6 +111,34 @@ TEST(Activation, AModuleThatComesLaterGetsItsDataToo) {
   EXPECT_EQ(loads, 1);
 }
 
+TEST(Activation, WhatWaitsForAnAccountKeepsItsOrder) {
+  World world({.seed = 9, .workers = 1});
+  world.add_account("romeo@localhost");
+  world.add_account("juliet@localhost");
+  RawClient romeo(world);
+  RawClient juliet(world);
+  romeo.write(login("romeo"));
+  juliet.write(login("juliet"));
+  world.run_for(kSecond);
+  Watcher watcher(world);  // which wants data of both, who are here already
+  romeo.write(message("romeo@localhost/r", "own"));
+  world.run_for(kSecond);
+  storage_is_broken = true;
+  std::string several;
+  for (int i = 0; i < 20; ++i) several += message("juliet@localhost/r", "w" + std::to_string(i));
+  romeo.write(several);
+  world.run_for(kSecond);
+  EXPECT_EQ(count(juliet.seen(), "<body>"), 0U) << "they have to wait";
+  storage_is_broken = false;
+  world.run_for(kSecond);
+  EXPECT_EQ(count(juliet.seen(), "<body>"), 20U);
+  std::size_t at = 0;
+  for (int i = 0; i < 20 && at != std::string::npos; ++i) {
+    at = juliet.seen().find("id='w" + std::to_string(i) + "'", at);
+    EXPECT_NE(at, std::string::npos) << "w" << i << " came too early";
+  }
+}
+
 TEST(Activation, AModuleMayComeWhileAnAccountIsLoaded) {
   World world({.seed = 7, .workers = 1});
   world.add_account("romeo@localhost");
