@@ -324,8 +324,11 @@ sasl::ChannelBindings TlsEngine::channel_bindings() const {
   const Connection& c = *connection_;
   SSL* ssl = c.ssl.get();
   sasl::ChannelBindings bindings;
+  const bool is_unique = SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1;
+  // RFC 7677 4: a resumed session that is not unique is bound to nothing.
+  if (!is_unique && is_resumed()) return bindings;
   // RFC 9266 2: below TLS 1.3 only with extended master secret; we never renegotiate.
-  if (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1) {
+  if (is_unique) {
     static constexpr std::string_view label = "EXPORTER-Channel-Binding";
     bindings.tls_exporter.resize(32);
     // use_context with an empty context: in TLS 1.2 that differs from no context.

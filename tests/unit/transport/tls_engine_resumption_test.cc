@@ -79,6 +79,31 @@ TEST_P(TlsResumption, KeepsTheBindingAndEndsWithAReload) {
   EXPECT_NE(later.channel_bindings().tls_server_end_point, end_point);
 }
 
+// RFC 7677 4: without the extended master secret a resumed session may be somebody else's.
+TEST(TlsResumptionOf12, IsNotBoundWithoutTheExtendedMasterSecret) {
+  const SelfSigned own = *make_self_signed({"example.org"});
+  const auto context =
+      *TlsContext::make_server(std::span(&own.certificate, 1), {.version_max = TlsVersion::tls1_2});
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> client(SSL_CTX_new(TLS_client_method()),
+                                                                 &SSL_CTX_free);
+  SSL_CTX_set_options(client.get(), SSL_OP_NO_EXTENDED_MASTER_SECRET);
+  TlsEngine server = TlsEngine::make_server(*context);
+  OpenSslClient fresh(client.get(), nullptr);
+  fresh.talk_to(server);
+  ASSERT_TRUE(server.is_open());
+  EXPECT_EQ(server.channel_bindings().tls_exporter, "");
+  EXPECT_NE(server.channel_bindings().tls_server_end_point, "");
+  const std::unique_ptr<SSL_SESSION, decltype(&SSL_SESSION_free)> session(
+      SSL_get1_session(fresh.ssl.get()), &SSL_SESSION_free);
+
+  TlsEngine again = TlsEngine::make_server(*context);
+  OpenSslClient resuming(client.get(), session.get());
+  resuming.talk_to(again);
+  ASSERT_TRUE(again.is_open());
+  ASSERT_TRUE(again.is_resumed());
+  EXPECT_TRUE(again.channel_bindings().is_empty());
+}
+
 INSTANTIATE_TEST_SUITE_P(Versions, TlsResumption,
                          ::testing::Values(TlsVersion::tls1_2, TlsVersion::tls1_3));
 
