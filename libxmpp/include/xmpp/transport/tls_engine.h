@@ -23,6 +23,7 @@
 
 #include "xmpp/base/bytes.h"
 #include "xmpp/base/result.h"
+#include "xmpp/base/time.h"
 #include "xmpp/sasl/channel_binding.h"
 
 namespace xmpp {
@@ -71,6 +72,7 @@ struct TlsServerOptions {
   bool request_peer_certificate = false;
   std::string peer_ca_pem;  // whom verified trusts; empty: the system's
   TlsVersion version_max = TlsVersion::tls1_3;
+  Clock* clock = nullptr;  // by which the keys of session tickets age; null: the system's
 };
 
 struct TlsClientOptions {
