@@ -78,6 +78,7 @@ bool set_peer_name(SSL* ssl, std::string host) {
   // As the domainpart of an address writes it (RFC 7622 3.2).
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (is_ip_literal(host)) return X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str()) == 1;
+  if (host.ends_with('.')) host.pop_back();  // RFC 6066 3: nowhere in TLS
   if (host.empty() || host.starts_with('.') || host.find('\0') != std::string::npos) return false;
   // RFC 9525 2: the common name identifies nobody.
   X509_VERIFY_PARAM_set_hostflags(

@@ -189,7 +189,8 @@ Result<std::shared_ptr<TlsContext>, TlsError> TlsContext::make_client(
   SSL_CTX* ssl = (*context)->sslContext();
   const auto trusted = tls::trust(ssl, options.ca_pem);
   if (!trusted) return Err(trusted.error());
-  SSL_CTX_set_verify(ssl, options.insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_verify(ssl, options.insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
+                     options.insecure ? nullptr : &tls::on_server_verified);
   const std::string alpn = tls::to_wire(options.alpn);
   if (!alpn.empty()) {
     SSL_CTX_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(alpn.data()),

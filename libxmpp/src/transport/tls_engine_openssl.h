@@ -96,6 +96,9 @@ struct ServerCertificates {
 // RFC 5929 4.1: the certificate's hash by the hash of its signature; empty if that has none.
 [[nodiscard]] std::string end_point_binding(const X509* certificate);
 [[nodiscard]] PeerCertificate describe_peer(X509* certificate, long verify_result);
+// Callback of client contexts: lets a server pass whose certificate names it as an XMPP service
+// only, by SRVName or XmppAddr (RFC 6120 13.7.1.2.1).
+int on_server_verified(int is_good, X509_STORE_CTX* store);
 
 // The app data of a server's SSL: the generation that it began with, and what was chosen of it.
 struct ServerChoice {
