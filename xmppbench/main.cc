@@ -4,11 +4,11 @@
 #include <cstdio>
 #include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "conductor.h"
 #include "options.h"
 #include "report.h"
+#include "xmpp/base/files.h"
 
 namespace {
 
@@ -107,9 +107,12 @@ int report(const Options& options, const RunResult& result) {
     return fail({Exit::failed, "--json " + options.json + ": cannot be written"});
   }
   if (!options.compare.empty()) {
-    std::ifstream file(options.compare);
-    const std::string before{std::istreambuf_iterator<char>(file), {}};
-    if (const auto compared = print_comparison(out, result, before); !compared) {
+    const auto before = xmpp::read_file(options.compare);
+    if (!before) {
+      return fail({Exit::failed, "--compare " + options.compare +
+                                     ": cannot be read: " + before.error().message()});
+    }
+    if (const auto compared = print_comparison(out, result, *before); !compared) {
       return fail({Exit::failed, "--compare " + options.compare + ": " + compared.error()});
     }
   }

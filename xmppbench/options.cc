@@ -7,14 +7,13 @@
 #include <cctype>
 #include <charconv>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <optional>
 #include <system_error>
 #include <utility>
 
 #include "audit.h"
 #include "process_stats.h"
+#include "xmpp/base/files.h"
 #include "xmpp/net/socket.h"
 #include "xmpp/sasl/mechanism.h"
 
@@ -35,10 +34,8 @@ Err<Failure> usage(std::string text) {
   return Err(Failure{Exit::usage, std::move(text)});
 }
 
-std::optional<std::string> read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
-  return std::string{std::istreambuf_iterator<char>(file), {}};
+Err<Failure> cannot_read(const std::string& option, const std::string& path, std::error_code why) {
+  return usage(option + " " + path + ": cannot be read: " + why.message());
 }
 
 Result<std::string, Failure> read_password(const RawOptions& raw) {
@@ -46,15 +43,15 @@ Result<std::string, Failure> read_password(const RawOptions& raw) {
     return usage("--password and --password-file exclude each other");
   }
   if (raw.password_file.empty()) return raw.password;
-  const auto text = read_file(raw.password_file);
-  if (!text) return usage("--password-file " + raw.password_file + ": cannot be read");
+  const auto text = xmpp::read_file(raw.password_file);
+  if (!text) return cannot_read("--password-file", raw.password_file, text.error());
   return text->substr(0, text->find_first_of("\r\n"));
 }
 
 Result<std::vector<Account>, Failure> make_accounts(const RawOptions& raw) {
   if (!raw.accounts_file.empty()) {
-    const auto text = read_file(raw.accounts_file);
-    if (!text) return usage("--accounts " + raw.accounts_file + ": cannot be read");
+    const auto text = xmpp::read_file(raw.accounts_file);
+    if (!text) return cannot_read("--accounts", raw.accounts_file, text.error());
     auto accounts = parse_accounts(*text, raw.accounts_file, raw.domain);
     if (accounts && raw.users != 0) {
       if (raw.users > accounts->size()) {
@@ -281,8 +278,9 @@ Result<Options, Failure> make_options(Command command, const RawOptions& raw) {
   const double rate = command == Command::presence && raw.rate == 0 ? kPresenceRate : raw.rate;
   const auto times = parse_times(command, raw, rate, accounts->size());
   if (!times) return Err(times.error());
-  if (!raw.compare.empty() && !read_file(raw.compare)) {
-    return usage("--compare " + raw.compare + ": cannot be read");
+  if (!raw.compare.empty()) {
+    const auto before = xmpp::read_file(raw.compare);
+    if (!before) return cannot_read("--compare", raw.compare, before.error());
   }
   if (raw.server_pid != 0 && !read_process_stats(raw.server_pid, false)) {
     return usage("--server-pid " + std::to_string(raw.server_pid) + ": no such process");

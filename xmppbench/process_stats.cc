@@ -7,18 +7,14 @@
 #include <charconv>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <sstream>
 #include <system_error>
 
+#include "xmpp/base/files.h"
+
 namespace xmppbench {
 namespace {
-
-std::string read_all(const std::string& path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 std::optional<double> read_pss_kb(pid_t pid) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/smaps_rollup");
@@ -40,7 +36,10 @@ std::map<pid_t, StatLine> read_all_processes() {
     pid_t pid = 0;
     const auto parsed = std::from_chars(name.data(), name.data() + name.size(), pid);
     if (parsed.ec != std::errc() || parsed.ptr != name.data() + name.size()) continue;
-    if (const auto line = parse_stat_line(read_all("/proc/" + name + "/stat"))) all[pid] = *line;
+    // It may have ended since its directory was listed, and even since its file was opened.
+    const auto text = xmpp::read_file("/proc/" + name + "/stat");
+    if (!text) continue;
+    if (const auto line = parse_stat_line(*text)) all[pid] = *line;
   }
   return all;
 }

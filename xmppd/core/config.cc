@@ -6,13 +6,12 @@
 #include <glob.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <fstream>
 #include <limits>
 #include <system_error>
 
 #include "core/config_reader.h"
+#include "xmpp/base/files.h"
 
 namespace xmppd {
 namespace {
@@ -31,17 +30,13 @@ fs::path full_path(const fs::path& path) {
 }
 
 std::optional<std::string> read_text(const fs::path& file, std::string& why) {
-  std::error_code error;
-  if (fs::is_directory(file, error)) {
-    why = "cannot be read: it is a directory";
+  auto text = xmpp::read_file(file.string());
+  if (!text) {
+    const bool is_directory = text.error() == std::errc::is_a_directory;
+    why = "cannot be read: " + (is_directory ? "it is a directory" : text.error().message());
     return std::nullopt;
   }
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) {
-    why = "cannot be read: " + std::generic_category().message(errno);
-    return std::nullopt;
-  }
-  return std::string(std::istreambuf_iterator<char>(stream), {});
+  return *std::move(text);
 }
 
 // The files that a pattern stands for, by name; a plain name stands for itself.

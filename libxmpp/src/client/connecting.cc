@@ -1,10 +1,10 @@
 // From connect() to a link: targets, addresses, the connection, what TLS and the stream are told.
 #include <algorithm>
-#include <fstream>
 #include <iterator>
 #include <utility>
 
 #include "client/client_state.h"
+#include "xmpp/base/files.h"
 
 namespace xmpp {
 namespace {
@@ -29,11 +29,13 @@ Result<std::shared_ptr<TlsContext>, TlsError> make_client_tls(const ClientOption
   tls.insecure = !options.verify_certificate;
   if (direct_tls) tls.alpn = {"xmpp-client"};
   if (!options.ca_file.empty()) {
-    std::ifstream file(options.ca_file, std::ios::binary);
-    tls.ca_pem.assign(std::istreambuf_iterator<char>(file), {});
-    if (!file || tls.ca_pem.empty()) {
-      return Err(TlsError{TlsErrorCode::configuration, "cannot read " + options.ca_file});
+    auto text = read_file(options.ca_file);
+    if (!text || text->empty()) {
+      const std::string why = text ? "it is empty" : text.error().message();
+      return Err(
+          TlsError{TlsErrorCode::configuration, "cannot read " + options.ca_file + ": " + why});
     }
+    tls.ca_pem = *std::move(text);
   }
   return TlsContext::make_client(tls);
 }

@@ -6,11 +6,11 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 
 #include "transport/tls_engine_openssl.h"
 #include "xmpp/base/assert.h"
 #include "xmpp/base/encoding.h"
+#include "xmpp/base/files.h"
 #include "xmpp/base/secret.h"
 
 namespace xmpp {
@@ -234,9 +234,13 @@ Result<TlsCertificate, TlsError> load_tls_certificate(const std::string& certifi
   const std::pair<const std::string&, std::string&> files[] = {
       {certificate_file, certificate.certificate_pem}, {key_file, certificate.key_pem}};
   for (const auto& [path, into] : files) {
-    std::ifstream file(path, std::ios::binary);
-    into.assign(std::istreambuf_iterator<char>(file), {});
-    if (!file || into.empty()) return Err(tls::configuration_error("cannot read " + path));
+    auto text = read_file(path);
+    if (!text) {
+      return Err(tls::configuration_error("cannot read " + path + ": " + text.error().message()));
+    }
+    if (text->empty())
+      return Err(tls::configuration_error("cannot read " + path + ": it is empty"));
+    into = *std::move(text);
   }
   const bool is_known = known != nullptr && known->parsed != nullptr &&
                         known->certificate_pem == certificate.certificate_pem &&

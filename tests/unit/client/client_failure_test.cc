@@ -81,6 +81,15 @@ TEST_F(FailureTest, UnreadableTrustAnchors) {
   expect(Stage::tls, "cannot read /nonexistent.pem");
 }
 
+TEST_F(FailureTest, ADirectoryOfTrustAnchors) {
+  use_tls();
+  ClientOptions how = options();
+  how.tls_context.reset();
+  how.ca_file = "/";
+  start(std::move(how));
+  expect(Stage::tls, "cannot read /: Is a directory");
+}
+
 TEST_F(FailureTest, DirectTlsToAPlainServer) {
   ClientOptions how = options();
   how.tls = ClientOptions::Tls::direct;

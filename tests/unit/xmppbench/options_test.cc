@@ -85,6 +85,13 @@ TEST(Options, RefusesWhatMakesNoSense) {
       {"--threshold", Command::chat, [](RawOptions& raw) { raw.thresholds = "p99<soon"; }},
       {"--accounts", Command::chat, [](RawOptions& raw) { raw.accounts_file = "/nonexistent"; }},
       {"--compare", Command::chat, [](RawOptions& raw) { raw.compare = "/nonexistent"; }},
+      // Directories can be opened, not read.
+      {"--accounts /: cannot be read: Is a directory", Command::chat,
+       [](RawOptions& raw) { raw.accounts_file = "/"; }},
+      {"--password-file /: cannot be read: Is a directory", Command::chat,
+       [](RawOptions& raw) { raw.password.clear(), raw.password_file = "/"; }},
+      {"--compare /: cannot be read: Is a directory", Command::chat,
+       [](RawOptions& raw) { raw.compare = "/"; }},
       {"--server-pid", Command::chat, [](RawOptions& raw) { raw.server_pid = 999'999'999; }},
   };
   for (const Case& item : cases) {
