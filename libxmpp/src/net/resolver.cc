@@ -37,10 +37,11 @@ bool has_targets(const SrvAnswer& answer) noexcept {
 }
 
 // RFC 6120 3.2.1: without an answer to the SRV query the domain itself is tried; not after a
-// refusal, and not if there are records, however useless they turn out to be.
-bool may_fall_back(const ServiceQuery& query, const ServiceAnswer& answer) noexcept {
-  if (has_targets(answer.plain) || has_targets(answer.direct)) return false;
-  return query.plain ? !is_refused(answer.plain) : !is_refused(answer.direct);
+// refusal of either service (XEP-0368 3), and not if there are records, however useless they turn
+// out to be.
+bool may_fall_back(const ServiceAnswer& answer) noexcept {
+  return !has_targets(answer.plain) && !has_targets(answer.direct) && !is_refused(answer.plain) &&
+         !is_refused(answer.direct);
 }
 
 std::string key_of(const ServiceQuery& query) {
@@ -95,7 +96,7 @@ ServiceAnswer ask_service(Dns& dns, const ServiceQuery& query) {
       if (!record.target.empty() && hosts.size() < kTargetsMax) hosts.insert(record.target);
     }
   }
-  if (may_fall_back(query, answer)) {
+  if (may_fall_back(answer)) {
     answer.addresses[query.domain] = dns.find_addresses(domain);
   }
   for (const std::string& host : hosts) answer.addresses[host] = dns.find_addresses(host);
@@ -105,20 +106,18 @@ ServiceAnswer ask_service(Dns& dns, const ServiceQuery& query) {
 Result<std::vector<Endpoint>, ResolveError> plan_endpoints(const ServiceQuery& query,
                                                            const ServiceAnswer& answer, Rng& rng) {
   std::vector<Endpoint> endpoints;
-  if (may_fall_back(query, answer)) {
+  if (may_fall_back(answer)) {
     append_endpoints(endpoints, answer, query.domain, query.fallback_port,
                      query.fallback_direct_tls);
   } else {
-    // XEP-0368: records of both services are one set.
+    // XEP-0368 3: records of both services are one set.
     std::vector<SrvRecord> records;
-    std::set<std::pair<std::string, std::uint16_t>> direct;
-    for (const SrvRecord& record : answer.plain.records) {
-      if (!record.target.empty()) records.push_back(record);
-    }
-    for (const SrvRecord& record : answer.direct.records) {
-      if (record.target.empty()) continue;
-      records.push_back(record);
-      direct.emplace(record.target, record.port);
+    for (const SrvAnswer* srv : {&answer.plain, &answer.direct}) {
+      for (const SrvRecord& record : srv->records) {
+        if (record.target.empty()) continue;
+        records.push_back(record);
+        records.back().direct_tls = srv == &answer.direct;
+      }
     }
     if (records.empty()) {
       return Err(ResolveError{ResolveError::Code::not_offered,
@@ -126,8 +125,7 @@ Result<std::vector<Endpoint>, ResolveError> plan_endpoints(const ServiceQuery& q
     }
     order_srv(records, rng);
     for (const SrvRecord& record : records) {
-      const bool direct_tls = direct.contains({record.target, record.port});
-      append_endpoints(endpoints, answer, record.target, record.port, direct_tls);
+      append_endpoints(endpoints, answer, record.target, record.port, record.direct_tls);
     }
   }
   if (endpoints.empty()) {

@@ -120,6 +120,20 @@ std::optional<ChannelBindingType> find_binding(
   return std::nullopt;
 }
 
+// XEP-0440 3: every server has tls-server-end-point, and names types only with a mechanism that
+// uses them. Offers that say otherwise were cut on the way, so that we log in without a binding.
+bool is_cut(const std::optional<std::vector<ChannelBindingType>>& advertised, bool plus_offered,
+            const ClientPolicy& policy) {
+  if (!advertised || policy.only || !policy.tls || !policy.use_channel_binding ||
+      policy.channel_bindings.is_empty() || !policy.has_password || policy.anonymous) {
+    return false;
+  }
+  if (!plus_offered) return true;
+  return std::ranges::none_of(*advertised, [&](ChannelBindingType type) {
+    return type == ChannelBindingType::tls_server_end_point || policy.channel_bindings.has(type);
+  });
+}
+
 // May the client use this mechanism at all?
 bool is_usable(MechanismId id, const ClientPolicy& policy, bool can_bind) {
   switch (id) {
@@ -156,6 +170,7 @@ Result<ClientChoice, ChooseError> choose_mechanism(
     if (std::ranges::find(policy.refused, *id) == policy.refused.end()) common.push_back(*id);
   }
   if (policy.only && common.empty()) return Err(ChooseError::not_offered);
+  if (is_cut(advertised, plus_offered, policy)) return Err(ChooseError::odd_bindings);
   std::ranges::sort(common);
   const auto binding = find_binding(advertised, common, policy);
   for (const MechanismId id : common) {

@@ -41,9 +41,10 @@ constexpr std::array<std::string_view, 7> kClientErrors = {
     "bad credentials",          "malformed challenge",   "bad nonce",
     "iterations out of bounds", "refused by the server", "bad server signature",
     "unexpected challenge"};
-constexpr std::array<std::string_view, 4> kChooseErrors = {
+constexpr std::array<std::string_view, 5> kChooseErrors = {
     "no mechanism in common", "the mechanism was not offered",
-    "only PLAIN is left and the connection is not encrypted", "no channel binding in common"};
+    "only PLAIN is left and the connection is not encrypted", "no channel binding in common",
+    "mechanisms and channel bindings do not fit: the offer may have been tampered with"};
 
 static_assert(kConditions.size() ==
               static_cast<std::size_t>(SaslCondition::temporary_auth_failure) + 1);

@@ -78,6 +78,7 @@ bool set_peer_name(SSL* ssl, std::string host) {
   // As the domainpart of an address writes it (RFC 7622 3.2).
   if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
   if (is_ip_literal(host)) return X509_VERIFY_PARAM_set1_ip_asc(parameters, host.c_str()) == 1;
+  if (host.ends_with('.')) host.pop_back();  // RFC 6066 3: nowhere in TLS
   if (host.empty() || host.starts_with('.') || host.find('\0') != std::string::npos) return false;
   // RFC 9525 2: the common name identifies nobody.
   X509_VERIFY_PARAM_set_hostflags(
@@ -324,8 +325,11 @@ sasl::ChannelBindings TlsEngine::channel_bindings() const {
   const Connection& c = *connection_;
   SSL* ssl = c.ssl.get();
   sasl::ChannelBindings bindings;
+  const bool is_unique = SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1;
+  // RFC 7677 4: a resumed session that is not unique is bound to nothing.
+  if (!is_unique && is_resumed()) return bindings;
   // RFC 9266 2: below TLS 1.3 only with extended master secret; we never renegotiate.
-  if (SSL_version(ssl) >= TLS1_3_VERSION || SSL_get_extms_support(ssl) == 1) {
+  if (is_unique) {
     static constexpr std::string_view label = "EXPORTER-Channel-Binding";
     bindings.tls_exporter.resize(32);
     // use_context with an empty context: in TLS 1.2 that differs from no context.

@@ -46,10 +46,14 @@ void collect_names(X509* certificate, PeerCertificate& into) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
     if (name->type == GEN_DNS) {
       into.dns_names.push_back(text_of(name->d.dNSName));
-    } else if (name->type == GEN_OTHERNAME &&
-               OBJ_obj2nid(name->d.otherName->type_id) == NID_XmppAddr &&
-               name->d.otherName->value->type == V_ASN1_UTF8STRING) {
-      into.xmpp_addresses.push_back(text_of(name->d.otherName->value->value.utf8string));
+    } else if (name->type == GEN_OTHERNAME) {
+      const int form = OBJ_obj2nid(name->d.otherName->type_id);
+      const ASN1_TYPE& value = *name->d.otherName->value;
+      if (form == NID_XmppAddr && value.type == V_ASN1_UTF8STRING) {
+        into.xmpp_addresses.push_back(text_of(value.value.utf8string));
+      } else if (form == NID_SRVName && value.type == V_ASN1_IA5STRING) {
+        into.services.push_back(text_of(value.value.ia5string));
+      }
     }
   }
   GENERAL_NAMES_free(names);

@@ -110,6 +110,7 @@ Result<std::shared_ptr<const ServerCertificates>, TlsError> load(
     }
   }
   loaded->alpn = to_wire(options.alpn);
+  loaded->tickets = std::make_unique<TicketKeys>(options.clock);
   loaded->generation.resize(16);
   XMPP_ASSERT(RAND_bytes(reinterpret_cast<unsigned char*>(loaded->generation.data()),
                          static_cast<int>(loaded->generation.size())) == 1);
@@ -164,6 +165,7 @@ Result<std::shared_ptr<TlsContext>, TlsError> TlsContext::make_server(
   const auto trusted = tls::trust(ssl, options.peer_ca_pem);
   if (!trusted) return Err(trusted.error());
   SSL_CTX_set_tlsext_servername_callback(ssl, &tls::on_server_name);
+  SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, &tls::on_ticket);
   if (!options.alpn.empty()) SSL_CTX_set_alpn_select_cb(ssl, &tls::on_alpn, nullptr);
   if (options.request_peer_certificate) {
     SSL_CTX_set_verify(ssl, SSL_VERIFY_PEER, &tls::accept_any);
@@ -187,7 +189,8 @@ Result<std::shared_ptr<TlsContext>, TlsError> TlsContext::make_client(
   SSL_CTX* ssl = (*context)->sslContext();
   const auto trusted = tls::trust(ssl, options.ca_pem);
   if (!trusted) return Err(trusted.error());
-  SSL_CTX_set_verify(ssl, options.insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_verify(ssl, options.insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
+                     options.insecure ? nullptr : &tls::on_server_verified);
   const std::string alpn = tls::to_wire(options.alpn);
   if (!alpn.empty()) {
     SSL_CTX_set_alpn_protos(ssl, reinterpret_cast<const unsigned char*>(alpn.data()),

@@ -1,7 +1,8 @@
 // What the tls_engine*.cc files share: owners of OpenSSL objects, the parsed certificates of a
-// server.
+// server, the keys of its session tickets.
 //
-// Thread-safety: ServerCertificates never change once made; shared between engines of all threads.
+// Thread-safety: ServerCertificates never change once made, but for their TicketKeys, which any
+// thread may use; shared between engines of all threads.
 #pragma once
 
 #include <Poco/Net/Context.h>
@@ -10,6 +11,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <array>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -17,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "xmpp/base/time.h"
 #include "xmpp/transport/tls_engine.h"
 
 namespace xmpp::tls {
@@ -44,12 +47,41 @@ struct LoadedCertificate {
   std::string end_point;  // tls-server-end-point, computed once
 };
 
+// The keys of session tickets. RFC 7525 3.4, as RFC 7590 3.3 demands: who steals one opens little
+// of what was said before, so each encrypts for a day and decrypts for one more at most.
+class TicketKeys {
+ public:
+  explicit TicketKeys(Clock* clock);  // null: the system's
+  TicketKeys(const TicketKeys&) = delete;
+  TicketKeys& operator=(const TicketKeys&) = delete;
+  ~TicketKeys();
+  // What SSL_CTX_set_tlsext_ticket_key_evp_cb wants: 1, 2 (an old key), 0 (an unknown one), -1.
+  int use(unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher, EVP_MAC_CTX* mac,
+          bool encrypts);
+
+ private:
+  struct Key {
+    std::array<unsigned char, 16> name;
+    std::array<unsigned char, 32> cipher;
+    std::array<unsigned char, 32> mac;
+  };
+  void renew();
+
+  Clock& clock_;
+  std::mutex mutex_;           // guards all below
+  Instant until_;              // of the newest
+  std::array<Key, 2> keys_{};  // the newest first
+};
+int on_ticket(SSL* ssl, unsigned char* name, unsigned char* iv, EVP_CIPHER_CTX* cipher,
+              EVP_MAC_CTX* mac, int encrypts);
+
 // One generation of a server's certificates.
 struct ServerCertificates {
   std::vector<LoadedCertificate> all;  // the first is the default
   std::map<std::string, const LoadedCertificate*, std::less<>> by_host;
   std::string alpn;        // wire format: length-prefixed names
   std::string generation;  // random; sessions of another generation are not resumed
+  std::unique_ptr<TicketKeys> tickets;
   // By name, ignoring case and a trailing dot; nullptr if there is none.
   [[nodiscard]] const LoadedCertificate* find(std::string_view host) const;
 };
@@ -64,6 +96,9 @@ struct ServerCertificates {
 // RFC 5929 4.1: the certificate's hash by the hash of its signature; empty if that has none.
 [[nodiscard]] std::string end_point_binding(const X509* certificate);
 [[nodiscard]] PeerCertificate describe_peer(X509* certificate, long verify_result);
+// Callback of client contexts: lets a server pass whose certificate names it as an XMPP service
+// only, by SRVName or XmppAddr (RFC 6120 13.7.1.2.1).
+int on_server_verified(int is_good, X509_STORE_CTX* store);
 
 // The app data of a server's SSL: the generation that it began with, and what was chosen of it.
 struct ServerChoice {

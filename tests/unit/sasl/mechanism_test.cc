@@ -212,7 +212,9 @@ TEST(SaslChoice, TakesTheStrongest) {
   EXPECT_EQ(describe(choose_mechanism(all, end_point, policy)),
             "SCRAM-SHA-256-PLUS tls-server-end-point");
   // -PLUS was offered but cannot be used: "y" would be a lie that the server must punish.
-  EXPECT_EQ(describe(choose_mechanism(all, Types{}, policy)), "SCRAM-SHA-256");
+  policy.channel_bindings = {"exporter", ""};
+  EXPECT_EQ(describe(choose_mechanism(all, end_point, policy)), "SCRAM-SHA-256");
+  policy.channel_bindings = {"exporter", "end point"};
   EXPECT_EQ(describe(choose_mechanism(Names{"SCRAM-SHA-1", "PLAIN"}, std::nullopt, policy)),
             "SCRAM-SHA-1 y");
   // One that the server has refused since is not tried again, but it was offered all the same.
@@ -228,6 +230,30 @@ TEST(SaslChoice, TakesTheStrongest) {
   policy.external = false;
   policy.anonymous = true;
   EXPECT_EQ(describe(choose_mechanism(all, both, policy)), "ANONYMOUS");
+}
+
+TEST(SaslChoice, RefusesOffersThatWereCut) {
+  const Names all = {"PLAIN", "SCRAM-SHA-1", "SCRAM-SHA-1-PLUS"};
+  const Names cut = {"PLAIN", "SCRAM-SHA-1"};
+  const Types end_point = {ChannelBindingType::tls_server_end_point};
+  const Types exporter = {ChannelBindingType::tls_exporter};
+  const std::string_view refused = to_string(ChooseError::odd_bindings);
+  ClientPolicy policy;
+  policy.tls = true;
+  policy.channel_bindings = {"", "end point"};  // TLS 1.2 without the extended master secret
+  EXPECT_EQ(describe(choose_mechanism(all, Types{}, policy)), refused);  // none that we know
+  EXPECT_EQ(describe(choose_mechanism(all, exporter, policy)), refused);
+  EXPECT_EQ(describe(choose_mechanism(cut, end_point, policy)), refused);
+  // Whoever cannot or will not bind has nothing to lose, and a name in the options is an order.
+  policy.only = MechanismId::scram_sha_1;
+  EXPECT_EQ(describe(choose_mechanism(all, Types{}, policy)), "SCRAM-SHA-1");
+  policy.only.reset();
+  policy.use_channel_binding = false;
+  EXPECT_EQ(describe(choose_mechanism(all, Types{}, policy)), "SCRAM-SHA-1");
+  EXPECT_EQ(describe(choose_mechanism(cut, end_point, policy)), "SCRAM-SHA-1");
+  policy.use_channel_binding = true;
+  policy.channel_bindings = {};
+  EXPECT_EQ(describe(choose_mechanism(all, Types{}, policy)), "SCRAM-SHA-1");
 }
 
 TEST(SaslChoice, NeverSendsThePasswordInTheClear) {

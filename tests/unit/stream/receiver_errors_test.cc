@@ -370,13 +370,21 @@ TEST(StartTls, WorksByteByByte) {
     const std::string id = server.stream.id();
     const std::string answer = server.feed(client_header(), chunk);
     EXPECT_NE(server.stream.id(), id);
-    EXPECT_EQ(mask_ids(answer),
-              server_header() +
-                  "<stream:features><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>"
-                  "<channel-binding type='tls-exporter'/>"
-                  "<channel-binding type='tls-server-end-point'/></sasl-channel-binding>" +
-                  std::string(kFeatures.substr(std::string_view("<stream:features>").size())));
+    EXPECT_EQ(mask_ids(answer), server_header() + std::string(kFeatures));
     EXPECT_EQ(server.feed(kStartTls), kTlsFailure);
+  }
+}
+
+// XEP-0440 3: elsewhere clients would have to take it for an attack.
+TEST(ChannelBindingTypes, AreNamedBesideAPlusMechanism) {
+  constexpr std::string_view kTypes =
+      "<stream:features><sasl-channel-binding xmlns='urn:xmpp:sasl-cb:0'>"
+      "<channel-binding type='tls-exporter'/><channel-binding type='tls-server-end-point'/>"
+      "</sasl-channel-binding><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>";
+  for (const auto id : {sasl::MechanismId::scram_sha_1_plus, sasl::MechanismId::scram_sha_1}) {
+    ReceiverDriver server(make_offer({id}), {}, true);
+    const std::string answer = server.feed(client_header());
+    EXPECT_EQ(answer.find(kTypes) != std::string::npos, sasl::is_plus(id)) << answer;
   }
 }
 

@@ -23,6 +23,11 @@ struct OpenSslClient {
     if (session != nullptr) SSL_set_session(ssl.get(), session);
   }
 
+  // Without an orderly end OpenSSL takes the session for broken and never resumes it.
+  ~OpenSslClient() { SSL_set_shutdown(ssl.get(), SSL_SENT_SHUTDOWN); }
+  OpenSslClient(const OpenSslClient&) = delete;
+  OpenSslClient& operator=(const OpenSslClient&) = delete;
+
   // Runs until neither side has anything to say; reads so that tickets arrive.
   void talk_to(TlsEngine& server) {
     std::array<char, 4096> buffer{};
@@ -77,6 +82,66 @@ TEST_P(TlsResumption, KeepsTheBindingAndEndsWithAReload) {
   ASSERT_TRUE(later.is_open());
   EXPECT_FALSE(later.is_resumed());
   EXPECT_NE(later.channel_bindings().tls_server_end_point, end_point);
+}
+
+// RFC 7677 4: without the extended master secret a resumed session may be somebody else's.
+TEST(TlsResumptionOf12, IsNotBoundWithoutTheExtendedMasterSecret) {
+  const SelfSigned own = *make_self_signed({"example.org"});
+  const auto context =
+      *TlsContext::make_server(std::span(&own.certificate, 1), {.version_max = TlsVersion::tls1_2});
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> client(SSL_CTX_new(TLS_client_method()),
+                                                                 &SSL_CTX_free);
+  SSL_CTX_set_options(client.get(), SSL_OP_NO_EXTENDED_MASTER_SECRET);
+  TlsEngine server = TlsEngine::make_server(*context);
+  OpenSslClient fresh(client.get(), nullptr);
+  fresh.talk_to(server);
+  ASSERT_TRUE(server.is_open());
+  EXPECT_EQ(server.channel_bindings().tls_exporter, "");
+  EXPECT_NE(server.channel_bindings().tls_server_end_point, "");
+  const std::unique_ptr<SSL_SESSION, decltype(&SSL_SESSION_free)> session(
+      SSL_get1_session(fresh.ssl.get()), &SSL_SESSION_free);
+
+  TlsEngine again = TlsEngine::make_server(*context);
+  OpenSslClient resuming(client.get(), session.get());
+  resuming.talk_to(again);
+  ASSERT_TRUE(again.is_open());
+  ASSERT_TRUE(again.is_resumed());
+  EXPECT_TRUE(again.channel_bindings().is_empty());
+}
+
+// RFC 7525 3.4: keys of tickets change.
+TEST_P(TlsResumption, EndsWithTheKeysOfTickets) {
+  const SelfSigned own = *make_self_signed({"example.org"});
+  ManualClock clock;
+  TlsServerOptions options;
+  options.version_max = GetParam();
+  options.clock = &clock;
+  const auto context = *TlsContext::make_server(std::span(&own.certificate, 1), options);
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> client(SSL_CTX_new(TLS_client_method()),
+                                                                 &SSL_CTX_free);
+  for (const bool is_quiet : {false, true}) {
+    TlsEngine server = TlsEngine::make_server(*context);
+    OpenSslClient fresh(client.get(), nullptr);
+    fresh.talk_to(server);
+    const std::unique_ptr<SSL_SESSION, decltype(&SSL_SESSION_free)> session(
+        SSL_get1_session(fresh.ssl.get()), &SSL_SESSION_free);
+    const auto resumes = [&] {
+      TlsEngine again = TlsEngine::make_server(*context);
+      OpenSslClient resuming(client.get(), session.get());
+      resuming.talk_to(again);
+      EXPECT_TRUE(again.is_open());
+      return again.is_resumed();
+    };
+    if (is_quiet) {
+      clock.advance(std::chrono::hours(49));  // nobody came in between
+    } else {
+      EXPECT_TRUE(resumes());
+      clock.advance(std::chrono::hours(25));
+      EXPECT_TRUE(resumes());  // by the key before
+      clock.advance(std::chrono::hours(24));
+    }
+    EXPECT_FALSE(resumes());
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, TlsResumption,

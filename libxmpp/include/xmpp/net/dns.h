@@ -19,7 +19,8 @@ struct SrvRecord {
   std::uint16_t priority = 0;
   std::uint16_t weight = 0;
   std::uint16_t port = 0;
-  std::string target;  // without the final dot; empty: the service is decidedly not available
+  std::string target;       // without the final dot; empty: the service is decidedly not available
+  bool direct_tls = false;  // an answer for _xmpps-; the parser leaves it false
   friend bool operator==(const SrvRecord&, const SrvRecord&) = default;
 };
 

@@ -248,6 +248,7 @@ enum class ChooseError : std::uint8_t {
   not_offered,         // ClientPolicy::only was not offered
   plain_without_tls,   // only PLAIN would be left, and the link is not encrypted
   no_channel_binding,  // ClientPolicy::only is a -PLUS, but no binding type is common
+  odd_bindings,        // what no honest server advertises (XEP-0440 3): somebody sits in between
 };
 [[nodiscard]] std::string_view to_string(ChooseError error) noexcept;
 

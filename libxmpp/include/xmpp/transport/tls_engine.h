@@ -7,7 +7,8 @@
 //       engine.write(plaintext);                  // whole runs: one call per link and turn
 //       engine.take_output(chain);                // after any of these: ciphertext for the socket
 //
-// Specs: RFC 8446, RFC 5246, RFC 7590, RFC 6125, RFC 9266 and RFC 5929 (bindings), XEP-0368 (ALPN).
+// Specs: RFC 8446, RFC 5246, RFC 7590, RFC 6120 13.7 and RFC 9525 (names), RFC 9266 and RFC 5929
+// (bindings), XEP-0368 (ALPN).
 // Thread-safety: TlsContext any thread; TlsEngine one thread at a time, may move between threads
 // between calls (a link migrates with it). Invariants: (1) an idle open engine holds no buffers.
 // (2) After a failure every call reports it again.
@@ -23,6 +24,7 @@
 
 #include "xmpp/base/bytes.h"
 #include "xmpp/base/result.h"
+#include "xmpp/base/time.h"
 #include "xmpp/sasl/channel_binding.h"
 
 namespace xmpp {
@@ -71,6 +73,7 @@ struct TlsServerOptions {
   bool request_peer_certificate = false;
   std::string peer_ca_pem;  // whom verified trusts; empty: the system's
   TlsVersion version_max = TlsVersion::tls1_3;
+  Clock* clock = nullptr;  // by which the keys of session tickets age; null: the system's
 };
 
 struct TlsClientOptions {
@@ -110,6 +113,7 @@ struct PeerCertificate {
   std::string verify_error;                 // why not
   std::string fingerprint;                  // SHA-256 of the DER, lower-case hexadecimal
   std::vector<std::string> dns_names;       // subjectAltName dNSName
+  std::vector<std::string> services;        // subjectAltName SRVName: "_xmpp-client.example.org"
   std::vector<std::string> xmpp_addresses;  // subjectAltName id-on-xmppAddr (RFC 6120 13.7.1.4)
 };
 
