@@ -122,13 +122,14 @@ std::optional<ChannelBindingType> find_binding(
 
 // XEP-0440 3: every server has tls-server-end-point, and names types only with a mechanism that
 // uses them. Offers that say otherwise were cut on the way, so that we log in without a binding.
+// Servers that can check nothing but PLAIN name types nevertheless: they have no -PLUS to cut.
 bool is_cut(const std::optional<std::vector<ChannelBindingType>>& advertised, bool plus_offered,
-            const ClientPolicy& policy) {
+            bool scram_offered, const ClientPolicy& policy) {
   if (!advertised || policy.only || !policy.tls || !policy.use_channel_binding ||
       policy.channel_bindings.is_empty() || !policy.has_password || policy.anonymous) {
     return false;
   }
-  if (!plus_offered) return true;
+  if (!plus_offered) return scram_offered;
   return std::ranges::none_of(*advertised, [&](ChannelBindingType type) {
     return type == ChannelBindingType::tls_server_end_point || policy.channel_bindings.has(type);
   });
@@ -163,14 +164,16 @@ Result<ClientChoice, ChooseError> choose_mechanism(
     const std::optional<std::vector<ChannelBindingType>>& advertised, const ClientPolicy& policy) {
   std::vector<MechanismId> common;
   bool plus_offered = false;
+  bool scram_offered = false;
   for (const std::string& name : offered) {
     plus_offered = plus_offered || name.ends_with("-PLUS");
+    scram_offered = scram_offered || name.starts_with("SCRAM-");
     const auto id = parse_mechanism(name);
     if (!id || (policy.only && *policy.only != *id)) continue;
     if (std::ranges::find(policy.refused, *id) == policy.refused.end()) common.push_back(*id);
   }
   if (policy.only && common.empty()) return Err(ChooseError::not_offered);
-  if (is_cut(advertised, plus_offered, policy)) return Err(ChooseError::odd_bindings);
+  if (is_cut(advertised, plus_offered, scram_offered, policy)) return Err(ChooseError::odd_bindings);
   std::ranges::sort(common);
   const auto binding = find_binding(advertised, common, policy);
   for (const MechanismId id : common) {
