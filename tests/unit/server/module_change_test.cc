@@ -538,6 +538,24 @@ TEST_F(ModuleManagerTest, RequirementsAreKept) {
   }
 }
 
+// What the roster has not answered when it is replaced is asked again.
+TEST_F(ModuleManagerTest, WhatWaitsForARosterIsAnsweredAfterAReload) {
+  for (const auto* name : {"romeo", "juliet"}) {
+    world.add_account(name + std::string("@localhost"));
+  }
+  RawClient romeo(world);
+  RawClient juliet(world);
+  romeo.write(login("romeo"));
+  juliet.write(login("juliet"));
+  world.run_for(1s);
+  world.stall_storage(world.now() + kIdleWait + kRetireWait + 2s);
+  romeo.write("<iq type='get' id='l' to='juliet@localhost/r'><query xmlns='jabber:iq:last'/></iq>");
+  world.run_for(100ms);
+  (void)reload("roster");
+  world.run_for(5s);
+  EXPECT_TRUE(romeo.saw(" id='l'")) << romeo.seen();
+}
+
 TEST_F(ModuleManagerTest, OptionsAreThoseOfTheConfiguration) {
   const auto value = [this] {
     for (const auto& one : world.server().worker(2).find_profile("default")->instances()) {
