@@ -116,6 +116,31 @@ class Live(WireTest):
         for number in range(max(0, asked - 50), asked):
             self.assertGreaterEqual(items[f"contact{number % 50}@localhost"], number)
 
+    def test_stored_messages_go_on_in_order(self):
+        """`offline` is replaced while it delivers what it stored and live messages wait."""
+        def say(client, numbers):
+            for number in numbers:
+                client.send(f"<message to='bob@localhost' type='chat' id='{number}'>"
+                            f"<body>{'x' * 1000}</body></message>")
+
+        for _ in range(3):
+            with self.session("alice") as alice:
+                say(alice, range(120))
+                self.assertEqual(self.ask(alice, PING), "result")
+                with self.session("bob") as bob:
+                    bob.send("<presence/>")
+                    for first in range(120, 220, 20):
+                        say(alice, range(first, first + 20))
+                        self.module("reload", "offline")
+                    seen = []
+                    while len(seen) < 220:
+                        item = bob.element(None, 20 * PATIENCE)
+                        if item.tag == MESSAGE:
+                            seen.append(int(item.get("id")))
+                    self.assertEqual(seen, list(range(220)))
+                    bob.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+                    self.assertEqual(bob.element().get("id"), "p", "nothing comes twice")
+
     def test_a_file_that_has_not_changed_is_loaded_once(self):
         def descriptors():
             return len(os.listdir(f"/proc/{self.server.child.process.pid}/fd"))

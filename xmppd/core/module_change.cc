@@ -133,6 +133,7 @@ void ProfileRuntime::swap() {
     retire(std::move(old));
   }
   std::move(fresh.begin(), fresh.end(), std::back_inserter(instances_));
+  hand_on();
   release_held();
   changing_->give_up = worker_.reactor().now() + kRetireWait;
   changing_->timer.set_callback([this] { await_retired(); });
@@ -149,6 +150,16 @@ void ProfileRuntime::retire(Instance instance) {
     }
   });
   changing_->retired.push_back(std::move(instance));
+}
+
+void ProfileRuntime::hand_on() noexcept {
+  for (const Instance& one : changing_->retired) {
+    try {
+      one.module->retire(find_instance(one.info.name) != nullptr);
+    } catch (...) {
+      note_exception({.component = std::string(one.info.name)}, "exception at an unload");
+    }
+  }
 }
 
 void ProfileRuntime::await_retired() {

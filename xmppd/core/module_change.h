@@ -4,9 +4,10 @@
 // On each worker, at a turn boundary (ProfileRuntime::change): requests for modules that are
 // replaced are held until their tasks have ended, or kIdleWait has passed; new instances are made
 // and attached beside the old ones, so that a failure changes nothing; state goes from old to new;
-// the old ones' registrations are undone, so no stanza meets none or both; the old ones' tasks and
-// callbacks have kRetireWait to end and are destroyed then, unanswered requests being answered; at
-// last slots, Scope and instance go. Libraries stay mapped.
+// the old ones' registrations are undone, so no stanza meets none or both; the old ones hand on
+// what waits in them (Module::retire); their tasks and callbacks have kRetireWait to end and are
+// destroyed then, unanswered requests being answered; at last slots, Scope and instance go.
+// Libraries stay mapped.
 //
 // Thread-safety: values; a factory may be used on any thread.
 #pragma once

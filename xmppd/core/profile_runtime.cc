@@ -187,9 +187,20 @@ void ProfileRuntime::clear_slot(int object_kind, const SlotEntry& entry) noexcep
 void ProfileRuntime::set_aside(const Instance& instance) noexcept {
   for (const auto& [kind, entry] : instance.scope->slots_) {
     for_each_bag(kind, [entry = entry](SlotBag& bag) { bag.set_aside(*entry); });
-    // What is saved from now on is the next instance's.
-    slots_.at(static_cast<std::size_t>(kind)).entries[entry->index].save = nullptr;
+    // What is saved from now on is the next instance's, and so is what was: tasks of this one may
+    // still look at the slot.
+    SlotEntry& old = slots_.at(static_cast<std::size_t>(kind)).entries[entry->index];
+    old.save = nullptr;
+    old.restore = nullptr;
   }
+}
+
+std::vector<Account*> ProfileRuntime::accounts() {
+  std::vector<Account*> found;
+  worker_.accounts().for_each([&](Account& account) {
+    if (&account.host_.profile_ == this) found.push_back(&account);
+  });
+  return found;
 }
 
 void ProfileRuntime::cancel_tasks(const Scope& scope) noexcept {

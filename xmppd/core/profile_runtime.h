@@ -113,6 +113,8 @@ class ProfileRuntime {
   // The result stays until clear_slot(); its index is one that no object has a value for.
   const SlotEntry& add_slot(int object_kind, SlotEntry entry);
   void clear_slot(int object_kind, const SlotEntry& entry) noexcept;
+  // The profile's accounts in memory; they stay there until the end of the turn.
+  [[nodiscard]] std::vector<Account*> accounts();
   // Destroys what the module spawned into accounts and sessions.
   void cancel_tasks(const Scope& scope) noexcept;
 
@@ -146,6 +148,8 @@ class ProfileRuntime {
   std::vector<Instance> make_instances();
   void set_aside(const Instance& instance) noexcept;
   void retire(Instance instance);
+  // Has what waits in the retired modules handed on. REQUIRES: the new instances are in place.
+  void hand_on() noexcept;
   void await_retired();
   // Answers what the module has not answered, and destroys it whatever its tasks do.
   void destroy(Instance instance) noexcept;

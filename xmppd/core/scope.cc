@@ -107,6 +107,10 @@ const SlotEntry& Scope::add_account_state(SlotEntry entry, LoadState load) {
   return slot;
 }
 
+std::vector<Account*> Scope::accounts() {
+  return runtime_.accounts();
+}
+
 void Scope::add_service(std::string_view name, void* service) {
   runtime_.add_service(name, service, module_);
   undo_.push_back([this, service] { runtime_.remove_service(service); });

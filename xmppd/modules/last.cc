@@ -4,8 +4,10 @@
 #include "xmpp/xep/last.h"
 
 #include <charconv>
+#include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "xmppd/module.h"
 #include "xmppd/roster.h"
@@ -63,6 +65,37 @@ IqReply seconds_reply(std::uint64_t seconds) {
   return IqReply::with(answer);
 }
 
+// A request to a session that waits for the account's roster.
+struct Asked {
+  Asked(Account& of, xmpp::Stanza what) : account(of), request(std::move(what)) {}
+  // The roster goes with the host: answered as any stanza to that.
+  ~Asked() {
+    if (request && !account.host().is_served()) ask_again();
+  }
+  Asked(const Asked&) = delete;
+  Asked& operator=(const Asked&) = delete;
+  void ask_again() {
+    if (request) account.host().send(*std::exchange(request, std::nullopt));
+  }
+  Account& account;
+  std::optional<xmpp::Stanza> request;  // until it has been dealt with
+};
+
+// What the roster says of it: it goes to its session, or back.
+void pass_on(Asked& asked, const Roster* roster) {
+  if (!asked.request) return;
+  xmpp::Stanza stanza = *std::exchange(asked.request, std::nullopt);
+  Host& host = asked.account.host();
+  Session* session = asked.account.find_session(stanza.to().resource());
+  if (!may_see(roster, stanza.from())) {
+    host.send(xmpp::make_error(stanza, StanzaCondition::forbidden));
+  } else if (session != nullptr) {
+    session->deliver(std::move(stanza));
+  } else {
+    host.send(xmpp::make_error(stanza, StanzaCondition::service_unavailable));
+  }
+}
+
 bool has_other_session(Session& session) {
   for (const Session* other : session.account().sessions()) {
     if (other != &session) return true;
@@ -94,6 +127,13 @@ class Last final : public Module {
       if (!hook.session.is_available()) note_gone(hook.session);
       return Verdict::pass;
     });
+  }
+
+  // The roster may go with it, and what that still holds is not called then.
+  void retire(bool /*has_successor*/) override {
+    for (const auto& one : std::exchange(asked_, {})) {
+      if (const auto asked = one.lock()) asked->ask_again();
+    }
   }
 
  private:
@@ -131,16 +171,13 @@ class Last final : public Module {
         hook.to.find_session(stanza.to().resource()) == nullptr) {
       return Verdict::pass;
     }
-    roster_->read(hook.to, [stanza](Account& account, const Roster* roster) {
-      Session* session = account.find_session(stanza.to().resource());
-      if (!may_see(roster, stanza.from())) {
-        account.host().send(xmpp::make_error(stanza, StanzaCondition::forbidden));
-      } else if (session != nullptr) {
-        session->deliver(stanza);
-      } else {
-        account.host().send(xmpp::make_error(stanza, StanzaCondition::service_unavailable));
-      }
+    auto asked = std::make_shared<Asked>(hook.to, std::move(hook.stanza));
+    const std::weak_ptr<Asked> waiting = asked;
+    roster_->read(hook.to, [asked = std::move(asked)](Account&, const Roster* roster) {
+      pass_on(*asked, roster);
     });
+    std::erase_if(asked_, [](const auto& one) { return one.expired(); });
+    if (!waiting.expired()) asked_.push_back(waiting);
     return Verdict::handled;
   }
 
@@ -173,6 +210,7 @@ class Last final : public Module {
 
   Scope* scope_ = nullptr;
   RosterService* roster_ = nullptr;
+  std::vector<std::weak_ptr<Asked>> asked_;
 };
 XMPPD_MODULE(Last, {.name = "last",
                     .xep = "0012",

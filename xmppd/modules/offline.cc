@@ -4,8 +4,14 @@
 //
 // A message is stored once and stays until it has been written to a connection: a crash in between
 // gives it twice, never loses it. While the stored messages go out, live ones wait behind them.
+//
+// An instance that is replaced meanwhile leaves the rest to its successor: what it has given to a
+// session goes over with its state, and the live messages that wait are sent again. One that is
+// unloaded lets them pass, and ends with what it has given to a session.
 #include <algorithm>
+#include <charconv>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -49,22 +55,123 @@ struct Held {
 // A stored message: once others have gone, its number may come again.
 using Identity = std::pair<std::uint64_t, xmpp::Timestamp>;
 
+// Numbers of slots as text, a space behind each.
+class Numbers {
+ public:
+  explicit Numbers(std::string_view text) : rest_(text) {}
+  // 0 after what is none.
+  std::int64_t take() {
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), number);
+    const auto digits = static_cast<std::size_t>(end - rest_.data());
+    is_good_ = is_good_ && error == std::errc() && digits < rest_.size() && rest_[digits] == ' ';
+    if (!is_good_) return 0;
+    rest_.remove_prefix(digits + 1);
+    return number;
+  }
+  std::vector<Identity> take_identities() {
+    std::vector<Identity> all;
+    for (auto left = take(); is_good_ && left > 0; --left) {
+      const auto number = static_cast<std::uint64_t>(take());
+      all.emplace_back(number, xmpp::Timestamp(xmpp::Duration(take())));
+    }
+    return all;
+  }
+  [[nodiscard]] bool is_good() const noexcept { return is_good_; }
+  [[nodiscard]] std::string_view rest() const noexcept { return rest_; }
+
+ private:
+  std::string_view rest_;
+  bool is_good_ = true;
+};
+
+void append(std::string& to, std::int64_t number) {
+  to += std::to_string(number) + ' ';
+}
+void append(std::string& to, const std::vector<Identity>& identities) {
+  append(to, std::ssize(identities));
+  for (const auto& [number, received_at] : identities) {
+    append(to, static_cast<std::int64_t>(number));
+    append(to, received_at.time_since_epoch().count());
+  }
+}
+
+// What was delivered to a session and has to be written before it is removed.
+struct Batch {
+  std::int64_t flush = 0;  // its mark; 0: there is none
+  std::string resource;
+  bool is_counted = false;
+  // By an instance before: since then others may have got the numbers.
+  bool is_inherited = false;
+  std::vector<Identity> messages;
+};
+
 struct State {
-  // Of these the session knows already: they were delivered, but could not be removed.
+  static constexpr std::string_view kSlotName = "flush";
+  [[nodiscard]] std::string save() const;
+  static std::optional<State> restore(std::string_view saved);
+
+  Batch sent;
+  // Of these the session knows already: they were written, but could not be removed.
   std::vector<Identity> unremoved;
+  bool is_due = false;  // an instance before had to do with it
   bool is_flushing = false;
   bool is_holding = false;
   bool is_known_empty = false;
   std::uint64_t commits = 0;
-  std::uint64_t written = 0;  // a flush whose session has ended with all of it written
-  std::int64_t writes = 0;    // under way
+  std::int64_t written = 0;  // a flush whose session has ended with all of it written
+  std::int64_t writes = 0;   // under way
   std::map<std::string, std::int64_t, std::less<>> writes_of;  // by sender
   std::vector<Held> held;
 };
 
+std::string State::save() const {
+  const bool is_going_on = is_due || is_flushing || writes > 0;
+  if (!is_going_on && sent.flush == 0 && unremoved.empty()) return {};
+  std::string text;
+  append(text, is_going_on ? 1 : 0);
+  append(text, written);
+  append(text, unremoved);
+  append(text, sent.flush);
+  append(text, sent.is_counted ? 1 : 0);
+  append(text, sent.messages);
+  return text + sent.resource;
+}
+
+std::optional<State> State::restore(std::string_view saved) {
+  Numbers numbers(saved);
+  State state;
+  state.is_due = numbers.take() != 0;
+  state.written = numbers.take();
+  state.unremoved = numbers.take_identities();
+  state.sent.flush = numbers.take();
+  state.sent.is_counted = numbers.take() != 0;
+  state.sent.messages = numbers.take_identities();
+  state.sent.resource = numbers.rest();
+  state.sent.is_inherited = true;
+  if (!numbers.is_good()) return std::nullopt;
+  return state;
+}
+
 // Tells a session from a later one of the same resource, and whether what it was given was written.
 struct Mark {
-  std::uint64_t flush = 0;
+  static constexpr std::string_view kSlotName = "mark";
+  [[nodiscard]] std::string save() const {
+    std::string text;
+    if (flush == 0) return text;
+    append(text, flush);
+    append(text, static_cast<std::int64_t>(drained));
+    return text;
+  }
+  static std::optional<Mark> restore(std::string_view saved) {
+    Numbers numbers(saved);
+    Mark mark;
+    mark.flush = numbers.take();
+    mark.drained = static_cast<std::uint64_t>(numbers.take());
+    if (!numbers.is_good()) return std::nullopt;
+    return mark;
+  }
+  std::int64_t flush = 0;
   std::uint64_t drained = 0;
 };
 
@@ -132,10 +239,27 @@ class Offline final : public Module {
     });
   }
 
+  [[nodiscard]] std::string save() const override { return "1"; }
+  // What the instance before was at goes on, as soon as its state has come over.
+  void restore(std::string_view /*saved*/) override {
+    scope_->timer(xmpp::Duration::zero(), [this] {
+      scope_->for_each(state_, [this](Account& account, const State& state) {
+        if (state.is_due) start(account);
+      });
+      return xmpp::Duration::zero();
+    });
+  }
+  void retire(bool has_successor) override {
+    is_retired_ = true;
+    has_successor_ = has_successor;
+    scope_->for_each(state_, [this](Account& account, State&) { release(account); });
+  }
+
  private:
   // Before all other hooks, which see the message when its turn comes.
   Verdict hold(ToAccount& hook) {
     State& state = hook.to[state_];
+    if (state.is_due) start(hook.to);
     if (!state.is_holding) return Verdict::pass;
     // What the account answers itself, and its answers, wait for nothing: its own clients' changes
     // must not stay behind while what these say next goes on, nor answers while pushes go on.
@@ -240,7 +364,9 @@ class Offline final : public Module {
   }
 
   void start(Account& account) {
+    if (is_retired_) return;
     State& state = account[state_];
+    state.is_due = false;
     if (state.is_flushing || state.is_known_empty) return;
     state.is_flushing = state.is_holding = true;
     account.spawn(*scope_, flush(account));
@@ -250,10 +376,17 @@ class Offline final : public Module {
     const LastWord last_word{*this, account};
     State& state = account[state_];
     const xmpp::Instant release_at = scope_->reactor().now() + kHoldFor;
-    for (;;) {
+    while (!is_retired_) {
+      if (state.sent.flush != 0) {
+        auto finishing = finish(account);
+        const bool is_finished = co_await std::move(finishing);
+        if (!is_finished) break;
+        continue;
+      }
       const std::uint64_t commits = state.commits;
       auto loading = load(account.jid());
       auto batch = co_await loading;
+      if (is_retired_) break;
       if (!batch) {
         log_failure(batch.error());
         break;
@@ -269,26 +402,32 @@ class Offline final : public Module {
       }
       Session* taker = find_taker(account);
       if (taker == nullptr) break;
-      const Jid jid = taker->jid();
-      const std::uint64_t flush = ++flushes_;
-      deliver(*taker, *batch, state.unremoved);
-      (*taker)[mark_] = {flush, taker->times_drained()};
-      const bool is_counted = taker->is_counted();
-      auto writing = wait_until_written(account, jid, flush);
-      const bool is_written = co_await std::move(writing);
-      // What a client that acknowledges has not got finds its way without us.
-      if (!is_written && !is_counted) continue;  // to somebody else, if there is one
-      auto removing = remove(account.jid(), batch->back().number);
-      auto removed = co_await removing;
-      state.unremoved.clear();
-      if (removed) continue;
-      // It will be tried again when there is more to deliver.
-      log_failure(removed.error());
-      for (const auto& one : *batch) state.unremoved.emplace_back(one.number, one.received_at);
-      break;
+      give(*taker, *batch, state);
     }
     state.is_flushing = false;
     release(account);
+  }
+
+  // Removes what was given to a session, once it has been written. False: not now.
+  Task<bool> finish(Account& account) {
+    State& state = account[state_];
+    auto writing = wait_until_written(account, state.sent.resource, state.sent.flush);
+    const bool is_written = co_await std::move(writing);
+    if (has_successor_) co_return false;  // whose it is
+    const Batch sent = std::exchange(state.sent, {});
+    // What a client that acknowledges has not got finds its way without us.
+    if (!is_written && !sent.is_counted) co_return true;  // to somebody else, if there is one
+    state.unremoved = sent.messages;
+    if (sent.is_inherited) co_return true;
+    auto removing = remove(account.jid(), sent.messages.back().first);
+    auto removed = co_await removing;
+    if (removed) {
+      state.unremoved.clear();
+    } else {
+      // It will be tried again when there is more to deliver.
+      log_failure(removed.error());
+    }
+    co_return removed.has_value();
   }
 
   // If the task ends with its host, what waits is answered as any stanza to that.
@@ -323,11 +462,19 @@ class Offline final : public Module {
         account, up_to);
   }
 
-  void deliver(Session& session, const std::vector<OfflineMessage>& batch,
-               const std::vector<Identity>& known) {
+  // Delivers what the session does not know yet.
+  void give(Session& session, const std::vector<OfflineMessage>& batch, State& state) {
+    const std::vector<Identity>& known = state.unremoved;
+    Batch sent{.flush = make_mark(),
+               .resource = std::string(session.jid().resource()),
+               .is_counted = session.is_counted(),
+               .messages = {}};
+    bool is_known = true;
     for (const OfflineMessage& message : batch) {
       const Identity identity{message.number, message.received_at};
+      sent.messages.push_back(identity);
       if (std::find(known.begin(), known.end(), identity) != known.end()) continue;
+      is_known = false;
       if (auto stanza = parse_kept(message, session.host().jid())) {
         session.deliver(std::move(*stanza));
       } else {
@@ -335,6 +482,18 @@ class Offline final : public Module {
                         {xmpp::log::kv("jid", session.jid().bare_str())});
       }
     }
+    if (is_known) {
+      state.written = sent.flush;
+    } else {
+      session[mark_] = {sent.flush, session.times_drained()};
+    }
+    state.sent = std::move(sent);
+  }
+
+  // No instance has had it before: marks survive them, and the server.
+  std::int64_t make_mark() {
+    return 1 + static_cast<std::int64_t>(scope_->rng().below(
+                   static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())));
   }
 
   Task<void> look_again_after(xmpp::Duration delay) {
@@ -345,12 +504,13 @@ class Offline final : public Module {
   }
 
   // False: the session ended first, so nobody knows what arrived.
-  Task<bool> wait_until_written(Account& account, Jid jid, std::uint64_t flush) {
+  Task<bool> wait_until_written(Account& account, std::string resource, std::int64_t flush) {
     const xmpp::Instant release_at = scope_->reactor().now() + kHoldFor;
     for (xmpp::Duration delay{0};; delay = kLookAgain) {
       auto later = look_again_after(delay);
       co_await std::move(later);
-      Session* session = account.find_session(jid.resource());
+      if (has_successor_) co_return false;
+      Session* session = account.find_session(resource);
       if (session == nullptr || (*session)[mark_].flush != flush) {
         co_return account[state_].written == flush;
       }
@@ -377,7 +537,8 @@ class Offline final : public Module {
   Scope* scope_ = nullptr;
   AccountSlot<State> state_;
   SessionSlot<Mark> mark_;
-  std::uint64_t flushes_ = 0;
+  bool is_retired_ = false;
+  bool has_successor_ = false;
 };
 XMPPD_MODULE(Offline, {.name = "offline",
                        .xep = "0160",

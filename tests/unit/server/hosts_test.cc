@@ -206,6 +206,20 @@ TEST_F(LeavingHost, AnswersWhatWaitsForAnAccount) {
   EXPECT_TRUE(is_refused("v")) << romeo.seen();
 }
 
+TEST_F(LeavingHost, AnswersWhatWaitsForARoster) {
+  RawClient juliet(world);
+  juliet.write(login_at("other.example", "juliet"));
+  world.run_for(kSecond);
+  world.stall_storage(world.now() + 2 * kSecond);
+  romeo.write(
+      "<iq type='get' id='l' to='juliet@other.example/r'><query xmlns='jabber:iq:last'/></iq>");
+  world.run_for(kSecond);
+  ASSERT_FALSE(romeo.saw(" id='l'"));
+  reconfigure(world, kOne);
+  world.run_for(3 * kSecond);
+  EXPECT_TRUE(is_refused("l")) << romeo.seen();
+}
+
 TEST_F(LeavingHost, KeepsWhatWaitsForItIfAnotherProfileServesIt) {
   world.stall_storage(world.now() + 2 * kSecond);
   romeo.write(message("m"));

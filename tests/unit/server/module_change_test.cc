@@ -30,10 +30,12 @@ struct Probe {
   int tasks = 0;     // that run
   int finished = 0;  // that came to their end
   std::string restored;
+  std::string retired;  // versions, with a + if they had a successor
   bool throws_made = false;
   bool throws_attached = false;
   int throws_at_attach = 0;  // of the how many-th instance, from now
   bool throws_restored = false;
+  bool throws_retired = false;
   bool answers_later = false;
   std::vector<xmpp::Completion<void>::Ticket> tickets;
   void finish() {
@@ -85,6 +87,13 @@ class ProbeModule final : public Module {
     if (probe_.throws_restored) throw std::runtime_error("not restored");
     probe_.restored = saved;
   }
+  void retire(bool has_successor) override {
+    probe_.retired += version_ + (has_successor ? "+ " : " ");
+    scope_->for_each(seen_, [this](Account&, Seen& seen) {
+      probe_.retired += std::to_string(seen.messages) + ' ';
+    });
+    if (probe_.throws_retired) throw std::runtime_error("not retired");
+  }
 
  private:
   // "count" is answered with the number of messages so far; "task" spawns into the account.
@@ -95,6 +104,7 @@ class ProbeModule final : public Module {
     if (body == "count")
       return hook.bounce({xmpp::StanzaCondition::conflict, version_ + '#' + std::to_string(count)});
     if (body == "task") hook.to.spawn(*scope_, wait());
+    if (body == "late look") hook.to.spawn(*scope_, look_late(hook.to));
     if (body == "task of session") hook.to.sessions().front()->spawn(*scope_, wait());
     if (body == "guard") guarded_ = scope_->guard([this] { ++probe_.finished; });
     return Verdict::handled;
@@ -105,6 +115,12 @@ class ProbeModule final : public Module {
     probe_.tickets.push_back(done.ticket());
     co_await done;
     ++probe_.finished;
+  }
+  xmpp::Task<void> look_late(Account& account) {
+    xmpp::Completion<void> done;
+    probe_.tickets.push_back(done.ticket());
+    co_await done;
+    ++account[seen_].messages;
   }
   xmpp::Task<IqReply> later(IqCall& call) {
     Counted running(probe_.tasks);
@@ -227,6 +243,34 @@ TEST_F(ModuleChangeTest, StateGoesToTheNextInstance) {
   say("count");
   EXPECT_TRUE(romeo.saw("two#4")) << romeo.seen();
   EXPECT_EQ(exception_count(), exceptions);
+}
+
+TEST_F(ModuleChangeTest, WhatWasSavedIsTheNextInstancesWhateverThisOneStillDoes) {
+  EXPECT_EQ(change({}, {&one}), "");
+  say("x");
+  say("late look");
+  EXPECT_EQ(change({"probe"}, {&two}, kIdleWait + 1s), "still under way");
+  probe.finish();
+  world.run_for(10ms);
+  EXPECT_EQ(*last, "");
+  say("count");
+  EXPECT_TRUE(romeo.saw("two#3")) << romeo.seen();
+}
+
+TEST_F(ModuleChangeTest, WhoGoesIsTold) {
+  EXPECT_EQ(change({}, {&one}), "");
+  EXPECT_EQ(change({"probe"}, {&two}), "");
+  EXPECT_EQ(probe.retired, "one+ ");
+  say("x");
+  probe.throws_restored = true;
+  EXPECT_NE(change({"probe"}, {&one}), "");
+  EXPECT_EQ(probe.retired, "one+ ") << "nothing has changed";
+  const auto exceptions = exception_count();
+  probe.throws_retired = true;
+  EXPECT_EQ(change({"probe"}, {}), "");
+  EXPECT_EQ(probe.retired, "one+ two 1 ");
+  EXPECT_EQ(exception_count(), exceptions + 1);
+  EXPECT_EQ(probe.instances, 0);
 }
 
 TEST_F(ModuleChangeTest, AFailureChangesNothing) {
@@ -492,6 +536,24 @@ TEST_F(ModuleManagerTest, RequirementsAreKept) {
   for (const auto* name : {"roster", "subscription", "last", "blocking", "account_disco"}) {
     EXPECT_EQ(load(name), "") << name;
   }
+}
+
+// What the roster has not answered when it is replaced is asked again.
+TEST_F(ModuleManagerTest, WhatWaitsForARosterIsAnsweredAfterAReload) {
+  for (const auto* name : {"romeo", "juliet"}) {
+    world.add_account(name + std::string("@localhost"));
+  }
+  RawClient romeo(world);
+  RawClient juliet(world);
+  romeo.write(login("romeo"));
+  juliet.write(login("juliet"));
+  world.run_for(1s);
+  world.stall_storage(world.now() + kIdleWait + kRetireWait + 2s);
+  romeo.write("<iq type='get' id='l' to='juliet@localhost/r'><query xmlns='jabber:iq:last'/></iq>");
+  world.run_for(100ms);
+  (void)reload("roster");
+  world.run_for(5s);
+  EXPECT_TRUE(romeo.saw(" id='l'")) << romeo.seen();
 }
 
 TEST_F(ModuleManagerTest, OptionsAreThoseOfTheConfiguration) {

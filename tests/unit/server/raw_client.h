@@ -62,11 +62,17 @@ class RawClient {
     return seen_.find(text) != std::string::npos;
   }
   sim::SimChannel& channel() { return *channel_; }
+  // What comes stays in the connection until it reads again.
+  void stop_reading() { is_reading_ = false; }
+  void read_again() {
+    is_reading_ = true;
+    read();
+  }
 
  private:
   void read() {
     char buffer[4096];
-    for (;;) {
+    while (is_reading_) {
       auto got = channel_->read(buffer);
       if (got.status != xmpp::net::IoResult::Status::ok) return;
       seen_.append(buffer, got.bytes);
@@ -76,6 +82,7 @@ class RawClient {
   std::unique_ptr<sim::SimChannel> channel_;
   xmpp::net::Watch watch_;
   std::string seen_;
+  bool is_reading_ = true;
 };
 
 }  // namespace xmppd

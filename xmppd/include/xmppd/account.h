@@ -59,6 +59,11 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   [[nodiscard]] T& operator[](const AccountSlot<T>& slot) {
     return slots_.get<T>(slot.entry());
   }
+  // nullptr: there is no value yet.
+  template <typename T>
+  [[nodiscard]] T* find(const AccountSlot<T>& slot) {
+    return slots_.find<T>(slot.entry());
+  }
 
  private:
   friend class AccountTable;

@@ -6,4 +6,4 @@
 // The ABI that a module was compiled for; part of the name of its manifest, so that an incompatible
 // module fails to load instead of crashing. Raise it with every incompatible change of an SDK
 // header.
-#define XMPPD_ABI 3
+#define XMPPD_ABI 4

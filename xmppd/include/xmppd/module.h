@@ -70,6 +70,10 @@ class XMPPD_API Module {
   [[nodiscard]] virtual std::string save() const { return {}; }
   // Called after attach() if the instance before saved anything. May throw as attach() may.
   virtual void restore(std::string_view saved) { (void)saved; }
+  // Its hooks, handlers and timers have gone, and what was saved is its successor's, if there is
+  // one. Its tasks have a while to end. What waits here for others is handed on now: it may send
+  // stanzas and deliver them.
+  virtual void retire(bool has_successor) { (void)has_successor; }
 
   [[nodiscard]] const std::vector<OptionBase*>& options() const noexcept { return options_; }
 
@@ -213,6 +217,14 @@ class XMPPD_API Scope {
   [[nodiscard]] HostSlot<T> host_slot() {
     return HostSlot<T>(add_slot(2, slot_entry<T>()));
   }
+  // Visits the accounts in memory that have a value in the slot; what an instance before saved
+  // counts. `visit`: void(Account&, T&). REQUIRES: no hook is running.
+  template <typename T, typename F>
+  void for_each(const AccountSlot<T>& slot, F visit) {
+    for (Account* account : accounts()) {
+      if (T* value = account->find(slot)) visit(*account, *value);
+    }
+  }
 
   // Calls `call` after `delay`, again and again if it returns a positive delay.
   void timer(xmpp::Duration delay, std::function<xmpp::Duration()> call);
@@ -256,6 +268,8 @@ class XMPPD_API Scope {
   void add_iq(detail::IqHandler handler);
   [[nodiscard]] const SlotEntry& add_slot(int object_kind, SlotEntry entry);
   [[nodiscard]] const SlotEntry& add_account_state(SlotEntry entry, LoadState load);
+  // All of this profile that are in memory; they stay there until the end of the turn.
+  [[nodiscard]] std::vector<Account*> accounts();
   void add_service(std::string_view name, void* service);
   [[nodiscard]] void* get_service(std::string_view name);
   void spawn_into(xmpp::TaskOwner& owner, xmpp::Task<void> task);
