@@ -113,6 +113,35 @@ TEST(Storage, OneFailingClosureDoesNotHurtTheOthersOfItsBatch) {
   EXPECT_EQ(value_of(*world.storage, "c"), "3");
 }
 
+// Else whoever makes a few fail, by going over a quota, takes from all others what they gain by
+// sharing commits.
+TEST(Storage, AFailingClosureDoesNotCostTheOthersACommitEach) {
+  World world;
+  Collector out;
+  std::vector<std::string> expected;
+  for (int i = 0; i < 1'000; ++i) {
+    const std::string key = std::to_string(i);
+    if (i == 300 || i == 301) {
+      world.storage->write_then(world.reactor, key, out.done(key), kPutAndFail, key);
+      expected.push_back(key + " constraint");
+    } else {
+      world.storage->write_then(world.reactor, key, out.done(key), kPut, key, key);
+      expected.push_back(key + " ok");
+    }
+  }
+  const auto before = world.storage->status();
+  EXPECT_TRUE(world.storage->run_batch());
+  EXPECT_FALSE(world.storage->run_batch());
+  world.reactor.turn();
+  EXPECT_EQ(out.seen, expected);
+  EXPECT_EQ(value_of(*world.storage, "299"), "299");
+  EXPECT_EQ(value_of(*world.storage, "300"), std::nullopt);
+  EXPECT_EQ(value_of(*world.storage, "999"), "999");
+  const auto after = world.storage->status();
+  EXPECT_LE(after.commits - before.commits, 20U);
+  EXPECT_EQ(after.failures - before.failures, 2U);
+}
+
 TEST(Storage, AClosureThatIgnoresAStoresErrorIsRolledBack) {
   World world;
   auto outcome = world.storage->write_blocking("a", [](Tx& tx) -> StorageResult<bool> {

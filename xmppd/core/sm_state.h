@@ -48,6 +48,8 @@ class SmState {
   bool is_stored_detached = false;
   bool is_attaching = false;  // that is being stored, or was since the last link
   std::uint32_t times_detached = 0;
+  bool is_being_put = false;  // its facts are on their way to the database,
+  bool is_put_due = false;    // and have changed since
   // The client says how much it has got, for the first time after the server died.
   // True: more than the server knew of, so what is stored is numbered wrongly.
   bool reconcile(xmpp::sm::Count handled);

@@ -10,10 +10,10 @@
 #include "core/worker.h"
 #include "xmpp/core/namespaces.h"
 #include "xmppd/hooks.h"
+#include "xmppd/stored_stanza.h"
 
 namespace xmppd {
 
-using xmpp::Stanza;
 using xmpp::log::kv;
 
 namespace {
@@ -28,14 +28,6 @@ void note_outcome(const StorageResult<void>& outcome) {
 
 SmStanza stanza_of(const xmpp::sm::Queue::Entry& entry, std::uint64_t place) {
   return {.place = place, .at = entry.at, .stanza = to_xml(entry.stanza, xmpp::ns::client)};
-}
-
-std::optional<Stanza> parse(const std::string& text) {
-  auto document = xmpp::xml::Document::parse(text, xmpp::ns::client);
-  if (!document) return std::nullopt;
-  auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
-  if (!parsed) return std::nullopt;
-  return std::move(parsed->stanza);
 }
 
 }  // namespace
@@ -57,14 +49,34 @@ SmSessionRecord SmStore::record_of(Session& session) {
   return record;
 }
 
+Session* SmStore::find(Worker& worker, const xmpp::Jid& jid, std::uint64_t stream) {
+  Account* account = worker.accounts().find(jid);
+  if (account == nullptr) return nullptr;
+  for (Session* one : account->sessions()) {
+    if (one->sm_ && one->sm_->stream == stream) return one;
+  }
+  return nullptr;
+}
+
 void SmStore::put(Session& session) {
   Worker& worker = session.account_.host_.worker_;
   SmState& sm = *session.sm_;
+  // Records may be large: a client must not fill the storage's queue with what it has superseded.
+  sm.is_put_due = sm.is_being_put;
+  if (sm.is_being_put) return;
+  sm.is_being_put = true;
   SmSessionRecord record = record_of(session);
   if (sm.is_attaching) record.detached_at = {};
   if (record.detached_at != xmpp::Timestamp()) sm.is_stored_detached = true;
   worker.server().storage().write_then(
-      worker.reactor(), session.jid(), note_outcome,
+      worker.reactor(), session.jid(),
+      [&worker, jid = session.jid(), stream = sm.stream](const StorageResult<void>& outcome) {
+        note_outcome(outcome);
+        Session* found = find(worker, jid, stream);
+        if (found == nullptr) return;
+        found->sm_->is_being_put = false;
+        if (found->sm_->is_put_due && found->is_stored()) put(*found);
+      },
       [](Tx& tx, const SmSessionRecord& its_record) { return tx.sm_queues().put(its_record); },
       std::move(record));
 }
@@ -75,7 +87,7 @@ void SmStore::put_queue(Session& session) {
   SmState& sm = *session.sm_;
   sm.stored_after = sm.queue.acknowledged();
   sm.is_stored_detached = true;
-  sm.is_attaching = false;
+  sm.is_attaching = sm.is_put_due = false;
   ++sm.times_detached;
   std::vector<SmStanza> stanzas;
   std::vector<Ticket> tickets;
@@ -107,12 +119,9 @@ void SmStore::put_attached(Session& session) {
       [&worker, jid = session.jid(), stream = session.sm_->stream,
        detached = session.sm_->times_detached](const StorageResult<void>& outcome) {
         note_outcome(outcome);
-        Account* account = worker.accounts().find(jid);
-        if (account == nullptr) return;
-        for (Session* one : account->sessions()) {
-          if (!one->sm_ || one->sm_->stream != stream) continue;
-          if (one->sm_->times_detached == detached) one->sm_->is_stored_detached = false;
-        }
+        Session* found = find(worker, jid, stream);
+        if (found == nullptr || found->sm_->times_detached != detached) return;
+        found->sm_->is_stored_detached = false;
       },
       [](Tx& tx, const SmSessionRecord& its_record) { return tx.sm_queues().put(its_record); },
       std::move(record));
@@ -217,7 +226,8 @@ bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
   sm.window.start_at(is_ahead ? counter->handled.load() : record.handled);
   for (const SmStanza& one : stored.stanzas) {
     sm.last_place = one.place;
-    if (auto stanza = parse(one.stanza)) (void)sm.queue.push(std::move(*stanza), one.at);
+    auto stanza = parse_stored_stanza(one.stanza);
+    if (stanza) (void)sm.queue.push(std::move(*stanza), one.at);
   }
   sm.restored = sm.queue.size();
   restore_presence(*session, record.presence);
@@ -234,7 +244,7 @@ bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
 
 void SmStore::restore_presence(Session& session, const std::string& presence) {
   if (presence.empty()) return;
-  session.presence_ = parse(presence);
+  session.presence_ = parse_stored_stanza(presence);
   session.is_available_ = session.presence_.has_value();
   if (!session.is_available_) return;
   const auto priority = session.presence_->child_text("priority").value_or("0");

@@ -5,6 +5,7 @@
 // Thread-safety: the account owner's worker; restore_all() while no worker runs.
 #pragma once
 
+#include <cstdint>
 #include <vector>
 
 #include "xmppd/storage.h"
@@ -19,7 +20,8 @@ class Worker;
 
 class SmStore {
  public:
-  // The session's facts have changed. REQUIRES of all: session.sm_.
+  // The session's facts have changed; one at a time is on its way, then what holds by then.
+  // REQUIRES of all: session.sm_.
   static void put(Session& session);
   // Its link is gone: its stanzas are stored, and acknowledged to their senders then.
   static void put_queue(Session& session);
@@ -36,6 +38,8 @@ class SmStore {
 
  private:
   static SmSessionRecord record_of(Session& session);
+  // nullptr: it has ended.
+  static Session* find(Worker& worker, const xmpp::Jid& jid, std::uint64_t stream);
   static bool restore(Worker& worker, Host& host, const SmStored& stored);
   static void restore_presence(Session& session, const std::string& presence);
 };

@@ -96,13 +96,6 @@ struct Change {
   Blocklist others;  // what blocked before and after, whatever became of `jids`
 };
 
-// Does the change concern this address? Not if it was blocked before, or still is.
-bool concerns(const Change& change, const Jid& entity) {
-  Blocklist changed;
-  for (const Jid& jid : change.jids) changed.jids.emplace(jid.str());
-  return changed.blocks(entity) && !change.others.blocks(entity);
-}
-
 // Whom of a contact the change concerns; empty: nobody.
 Jids targets_of(const Change& change, const Jid& contact) {
   Jids targets;
@@ -319,10 +312,14 @@ class Blocking final : public Module {
   // RFC 6121 4.6.3: whom a session told its presence directly, and only so, sees it go as well. It
   // does not come back by itself.
   void tell_directed(Account& account, const Change& change) {
+    // Made once: there may be thousands of both.
+    const Blocklist changed = make_list(change.jids);
     is_letting_through_ = true;
     for (Session* session : account.sessions()) {
       for (const Jid& target : directed_->list(*session)) {
-        if (is_exempt(account, target) || !concerns(change, target)) continue;
+        // Not if it was blocked before.
+        const bool is_concerned = changed.blocks(target) && !change.others.blocks(target);
+        if (is_exempt(account, target) || !is_concerned) continue;
         Stanza gone = Stanza::presence(StanzaType::unavailable, target);
         gone.envelope().from = session->jid();
         account.send(std::move(gone));

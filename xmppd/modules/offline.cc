@@ -19,8 +19,8 @@
 #include <vector>
 
 #include "xmpp/xep/delay.h"
-#include "xmpp/xml/document.h"
 #include "xmppd/module.h"
+#include "xmppd/stored_stanza.h"
 
 namespace xmppd::mod::offline {
 
@@ -202,12 +202,9 @@ Session* find_taker(Account& account) {
 
 // nullopt: what is stored is no message.
 std::optional<Stanza> parse_kept(const OfflineMessage& message, const Jid& host) {
-  auto document = xmpp::xml::Document::parse(message.stanza, xmpp::ns::client);
-  if (!document) return std::nullopt;
-  auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
-  if (!parsed) return std::nullopt;
-  parsed->stanza.add(xmpp::xep::Delay{message.received_at, host, "Offline storage"});
-  return std::move(parsed->stanza);
+  auto stanza = parse_stored_stanza(message.stanza);
+  if (stanza) stanza->add(xmpp::xep::Delay{message.received_at, host, "Offline storage"});
+  return stanza;
 }
 
 }  // namespace

@@ -178,6 +178,8 @@ class Registration final : public Module {
     auto created = co_await pending;
     if (!created) co_return storage_failed(created.error());
     if (!*created) co_return IqReply::error({StanzaCondition::conflict, "This user exists"});
+    // Its owner may remember that there is no such account. Nobody can be logged in yet.
+    call.host.end_sessions(*jid, {xmpp::StreamCondition::reset, "Account made anew"});
     xmpp::log::info(scope_->log_context(), "account registered",
                     {xmpp::log::kv("jid", jid->str()), xmpp::log::kv("address", call.address)});
     co_return IqReply::ok();

@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "xmpp/xep/delay.h"
-#include "xmpp/xml/document.h"
 #include "xmppd/directed_presence.h"
 #include "xmppd/module.h"
 #include "xmppd/roster.h"
+#include "xmppd/stored_stanza.h"
 
 namespace xmppd::mod::subscription {
 
@@ -59,14 +59,6 @@ std::string request_of(Stanza stanza) {
     text = to_xml(stanza, xmpp::ns::client);
   }
   return text;
-}
-
-std::optional<Stanza> parse_kept(const std::string& text) {
-  auto document = xmpp::xml::Document::parse(text, xmpp::ns::client);
-  if (!document) return std::nullopt;
-  auto parsed = xmpp::parse_stanza(*document, xmpp::ns::client);
-  if (!parsed) return std::nullopt;
-  return std::move(parsed->stanza);
 }
 
 bool is_available(const Account& account) {
@@ -152,7 +144,7 @@ void begin(Account& account, const Roster& roster, const Jid& from) {
     Session* session = account.find_session(from.resource());
     if (session == nullptr || !session->is_available()) return;
     // RFC 6121 3.1.3: again at every login until it is answered.
-    auto request = parse_kept(contact.request);
+    auto request = parse_stored_stanza(contact.request);
     if (!request) continue;
     bytes += contact.request.size();
     if (bytes > kRequestBytesMax) request->clear_payloads();
@@ -170,7 +162,7 @@ void answer(Account& account, const Jid& to, const Jid& from, Stanza presence) {
 // RFC 6121 4.3.2, rule 3. (4.3.2.1: the probe's id where there is no available resource's own.)
 void answer_gone(Account& account, const Roster& roster, const Stanza& probe) {
   Stanza gone =
-      parse_kept(roster.last_presence).value_or(Stanza::presence(StanzaType::unavailable));
+      parse_stored_stanza(roster.last_presence).value_or(Stanza::presence(StanzaType::unavailable));
   gone.envelope().id = probe.id();
   answer(account, probe.from(), account.jid(), std::move(gone));
 }

@@ -7,6 +7,7 @@
 #include <deque>
 #include <limits>
 #include <mutex>
+#include <span>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -67,26 +68,8 @@ class Executor {
     return true;
   }
 
-  // All operations in one transaction; if that fails, each alone.
-  void run_batch(const Operations& batch) {
-    if (batch.size() > 1) {
-      auto begun = session_.guarded([&] { session_.begin_write(); });
-      if (!begun) return fail_all(batch, 0, begun.error());
-      if (run_together(batch)) {
-        auto failed = commit();
-        if (!failed) {
-          counters_.operations += batch.size();
-          return;
-        }
-        if (session_.is_commit_undecided()) return fail_all(batch, 0, *failed);
-      }
-      session_.rollback();
-    }
-    for (std::size_t i = 0; i < batch.size(); ++i) {
-      // The rest would wait for the same lock just as long: a whole batch of time-outs.
-      if (!run_alone(*batch[i])) return fail_all(batch, i + 1, *session_.failure());
-    }
-  }
+  // All operations in one transaction if that can be; see run_range().
+  void run_batch(const Operations& batch) { (void)run_range(batch); }
 
  private:
   void begin_for(const Operation& operation) {
@@ -97,8 +80,44 @@ class Executor {
     }
   }
 
+  using Range = std::span<const std::unique_ptr<Operation>>;
+
+  // All operations in one transaction; if that fails, one half after the other: those that cannot
+  // be committed (a quota is full, an account has gone) cost the others a few commits more, not one
+  // each. Gives why no transaction could be begun; all from there on have that as their outcome.
+  std::optional<StorageError> run_range(Range batch) {
+    if (batch.empty()) return std::nullopt;
+    if (batch.size() == 1) {
+      if (run_alone(*batch.front())) return std::nullopt;
+      return *session_.failure();
+    }
+    auto begun = session_.guarded([&] { session_.begin_write(); });
+    if (!begun) {
+      fail_all(batch, begun.error());
+      return begun.error();
+    }
+    if (run_together(batch)) {
+      const auto failed = commit();
+      if (!failed) {
+        counters_.operations += batch.size();
+        return std::nullopt;
+      }
+      if (session_.is_commit_undecided()) {
+        fail_all(batch, *failed);
+        return std::nullopt;
+      }
+    }
+    session_.rollback();
+    const Range rest = batch.subspan(batch.size() / 2);
+    auto stuck = run_range(batch.first(batch.size() / 2));
+    if (!stuck) return run_range(rest);
+    // The rest would wait for the same lock just as long: a whole batch of time-outs.
+    fail_all(rest, *stuck);
+    return stuck;
+  }
+
   // Every closure of the batch in the open transaction; false if it must not be committed.
-  bool run_together(const Operations& batch) {
+  bool run_together(Range batch) {
     for (const auto& operation : batch) {
       if (!run_in_transaction(*operation)) return false;
     }
@@ -146,10 +165,10 @@ class Executor {
     return error;
   }
 
-  void fail_all(const Operations& batch, std::size_t from, const StorageError& error) {
-    counters_.operations += batch.size() - from;
-    counters_.failures += batch.size() - from;
-    for (std::size_t i = from; i < batch.size(); ++i) batch[i]->fail(error);
+  void fail_all(Range batch, const StorageError& error) {
+    counters_.operations += batch.size();
+    counters_.failures += batch.size();
+    for (const auto& operation : batch) operation->fail(error);
   }
 
   sql::Session session_;

@@ -133,6 +133,27 @@ TEST(Offline, TheLastOfTooManyStaysBehindItsSendersOthers) {
   EXPECT_LT(juliet.seen().find("id='n499'"), juliet.seen().find("id='n500'"));
 }
 
+// Stored, with its sender's address, it is more than what a stream may bring.
+TEST(Offline, TheLargestMessageIsNotLost) {
+  World world({.seed = 1, .workers = 2});
+  for (const auto* name : {"romeo", "juliet"}) world.add_account(name + std::string("@localhost"));
+  const std::string begin = "<message to='juliet@localhost' type='chat' id='big'><body>";
+  const std::string end = "</body></message>";
+  const std::string text(262'144 - begin.size() - end.size(), 'x');
+  const sim::LinkQuality wide{.window = 1 << 20};
+  RawClient romeo(world, wide);
+  romeo.write(login("romeo"));
+  world.run_for(kSecond);
+  romeo.write(begin + text + end);
+  world.run_for(kSecond);
+  EXPECT_FALSE(romeo.saw("<error") || romeo.saw("<stream:error")) << romeo.seen();
+  RawClient juliet(world, wide);
+  juliet.write(login("juliet") + "<presence/>");
+  world.run_for(kSecond);
+  EXPECT_TRUE(juliet.saw("id='big'"));
+  EXPECT_TRUE(juliet.saw("<body>" + text + "</body>"));
+}
+
 int occurrences(std::string_view text, std::string_view what) {
   int count = 0;
   for (auto at = text.find(what); at != std::string_view::npos; at = text.find(what, at + 1)) {

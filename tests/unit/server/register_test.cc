@@ -74,6 +74,23 @@ TEST(Register, ThisMachineIsNotLimitedNorIsZero) {
   }
 }
 
+// Who was told that there is nobody may write again as soon as there is somebody.
+TEST(Register, WhoIsNewGetsMessagesAtOnce) {
+  World world({.seed = 7, .workers = 2, .config = config("")});
+  world.add_account("romeo@localhost");
+  RawClient romeo(world);
+  const auto message = [](const std::string& id) {
+    return "<message to='juliet@localhost' type='chat' id='" + id + "'><body>x</body></message>";
+  };
+  romeo.write(login("romeo") + message("early"));
+  world.run_for(kSecond);
+  EXPECT_TRUE(romeo.saw("id='early'") && romeo.saw("<service-unavailable")) << romeo.seen();
+  EXPECT_TRUE(registers(world, "juliet", "127.0.0.1:1000"));
+  romeo.write(message("later"));
+  world.run_for(kSecond);
+  EXPECT_FALSE(romeo.saw("id='later'")) << romeo.seen();
+}
+
 TEST(Register, OneChangeOfPasswordAtATime) {
   World world({.seed = 6, .workers = 2});
   world.add_account("romeo@localhost");

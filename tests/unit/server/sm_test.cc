@@ -334,6 +334,10 @@ struct PowerCut : testing::TestWithParam<unsigned> {
     client.channel().cut();
     return id_of(client);
   }
+  void crash() {
+    world.crash_and_restart();
+    disk.crash_after(0);  // one that was meant for the start, and came too late for it
+  }
   sim::SimDisk disk{"sm", GetParam()};
   World world{{.seed = GetParam(), .workers = 2, .disk = &disk}};
 };
@@ -349,7 +353,7 @@ TEST_P(PowerCut, TakesNoAcknowledgementBack) {
     client.write(message("u1") + kRequest);
     world.run_for(kSecond);
     EXPECT_TRUE(client.saw(ack(3))) << client.seen();
-    world.crash_and_restart();
+    crash();
   }
   RawClient client(world);
   client.write(resume_of("u0", id));
@@ -370,7 +374,7 @@ TEST_P(PowerCut, LosesNothingThatWaitedForASessionWithALink) {
     client.write(resume_of("u0", id));  // and it acknowledges nothing of what it gets
     world.run_for(kSecond);
     EXPECT_TRUE(client.saw("<body>x</body>")) << client.seen();
-    world.crash_and_restart();
+    crash();
   }
   world.run_for(kSecond);
   RawClient client(world);
@@ -404,6 +408,51 @@ TEST_P(PowerCut, LeavesTheNumbersOfWhatIsStoredAlone) {
   world.run_for(kSecond);
   EXPECT_TRUE(client.saw("<resumed ")) << client.seen();
   EXPECT_EQ(count(client.seen(), "<body>x</body>"), 0U) << client.seen();
+}
+
+// With its sender's address it is more than what a stream may bring; the next ones have its number.
+TEST_P(PowerCut, LosesNoStanzaForItsSize) {
+  const std::string id = make_detached_session();
+  world.run_for(kSecond);
+  const sim::LinkQuality wide{.window = 1 << 20};
+  {
+    const std::string begin = "<message to='u0@localhost' type='chat' id='big'><body>";
+    const std::string end = "</body></message>";
+    RawClient other(world, wide);
+    other.write(login("u2"));
+    world.run_for(kSecond);
+    other.write(begin + std::string(262'144 - begin.size() - end.size(), 'x') + end);
+    world.run_for(kSecond);
+    world.kill_and_restart();
+  }
+  RawClient client(world, wide);
+  client.write(resume_of("u0", id));
+  world.run_for(kSecond);
+  EXPECT_TRUE(client.saw("<resumed "));
+  EXPECT_TRUE(client.saw("id='big'"));
+}
+
+// What is stored of a session may be large, and a client may change its presence without end.
+TEST(SmStored, PresencesDoNotQueueForTheDatabase) {
+  sim::SimDisk disk("sm", 1);
+  World world({.seed = 1, .workers = 1, .disk = &disk});
+  world.add_account("u0@localhost");
+  RawClient client(world);
+  client.write(login("u0") + kEnable + "<presence/>");
+  world.run_for(kSecond);
+  world.stall_storage(world.now() + 3 * kSecond);
+  for (int i = 1; i <= 100; ++i) {
+    client.write("<presence><priority>" + std::to_string(i) + "</priority></presence>");
+  }
+  world.run_for(kSecond);
+  ASSERT_TRUE(client.saw("<priority>100</priority>")) << client.seen();
+  EXPECT_LE(world.server().storage().depth(), 2U);
+  world.run_for(5 * kSecond);
+  world.kill_and_restart();
+  Account* account = world.server().worker(0).accounts().find(*xmpp::Jid::parse("u0@localhost"));
+  ASSERT_NE(account, nullptr);
+  ASSERT_EQ(account->sessions().size(), 1U);
+  EXPECT_EQ(account->sessions().front()->priority(), 100) << "the last one is stored";
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, PowerCut, testing::Range(1U, 6U));

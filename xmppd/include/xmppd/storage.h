@@ -7,7 +7,7 @@
 //   thread if (!outcome) ...outcome.error().code...
 //
 // A closure runs on a storage thread: it captures nothing, takes and returns values (Sendable) and
-// may run twice (a batch that fails is repeated closure by closure), so it has no effect but on the
+// may run again (of a batch that fails the halves are repeated), so it has no effect but on the
 // Tx. A closure that returns an error, or that ignored the error of a store, is rolled back.
 //
 // Order: writes of one key run in the order submitted; a read sees every write of its key that was
