@@ -38,7 +38,8 @@ std::vector<ConfigError> check_certificates(const Config& config) {
     if (!host.certificate.empty() && !seen.emplace(host.certificate, host.key).second) continue;
     auto wrong = check_certificate(config, host);
     if (wrong.empty()) continue;
-    errors.push_back({host.at, "host.\"" + host.name + "\".certificate", std::move(wrong)});
+    errors.push_back(
+        {host.certificate_at, "host.\"" + host.name + "\".certificate", std::move(wrong)});
   }
   return errors;
 }

@@ -111,7 +111,7 @@ class Loader {
     for (const HostConfig& host : config_.hosts) {
       const std::string key = "host." + quote_key(host.name);
       if (!config_.profiles.contains(host.profile)) {
-        reading_.fail(host.at, key + ".profile",
+        reading_.fail(host.profile_at, key + ".profile",
                       "there is no [profile." + quote_key(host.profile) +
                           "] (nearest known profile: " + nearest_name(host.profile, names) + ")");
       }

@@ -133,6 +133,8 @@ struct HostConfig {
   std::vector<xmpp::Jid> admins;      // bare
   bool is_stored = false;             // from the database, not from the file
   ConfigPosition at;
+  ConfigPosition profile_at;      // of the value; `at` if the file has none
+  ConfigPosition certificate_at;  // the same
 };
 
 // What the command line says over the file.

@@ -287,6 +287,8 @@ void read_host(Reading& reading, const toml::key& name, const toml::table& table
         "is the same host as the one at " + other.at.file + ":" + std::to_string(other.at.line));
     return;
   }
+  host.profile_at = reader.has("profile") ? reader.position("profile") : host.at;
+  host.certificate_at = reader.has("certificate") ? reader.position("certificate") : host.at;
   reader.read("profile", host.profile);
   reader.read_path("certificate", host.certificate);
   reader.read_path("key", host.key);

@@ -200,10 +200,23 @@ Session* find_taker(Account& account) {
   return nullptr;
 }
 
+// A message that a session did not acknowledge was stored again: the time of its arrival is known.
+// What others said in the host's name was removed before the message was stored.
+bool has_arrival(const Stanza& message, const Jid& host) {
+  const auto& payloads = message.payloads();
+  return std::any_of(payloads.begin(), payloads.end(), [&host](const xmpp::Payload& payload) {
+    if (!payload.is(xmpp::xep::Delay::codec.name)) return false;
+    const auto delay = xmpp::xml::decode<xmpp::xep::Delay>(payload.element());
+    return delay && delay->from == host;
+  });
+}
+
 // nullopt: what is stored is no message.
 std::optional<Stanza> parse_kept(const OfflineMessage& message, const Jid& host) {
   auto stanza = parse_stored_stanza(message.stanza);
-  if (stanza) stanza->add(xmpp::xep::Delay{message.received_at, host, "Offline storage"});
+  if (stanza && !has_arrival(*stanza, host)) {
+    stanza->add(xmpp::xep::Delay{message.received_at, host, "Offline storage"});
+  }
   return stanza;
 }
 

@@ -11,12 +11,13 @@ namespace xmpp {
 namespace {
 
 constexpr auto kKindNames = std::to_array<std::string_view>({"message", "presence", "iq"});
-// In the order of the enum; normal and available are left out when written.
+// In the order of the enum; normal (unless stated) and available are left out when written.
 constexpr auto kTypeNames = std::to_array<std::string_view>(
     {"", "chat", "groupchat", "headline", "", "unavailable", "subscribe", "subscribed",
      "unsubscribe", "unsubscribed", "probe", "get", "set", "result", "error"});
 static_assert(kTypeNames.size() == static_cast<std::size_t>(StanzaType::error) + 1);
 
+constexpr std::string_view kNormal = "normal";
 constexpr xml::Name kLang{ns::xml, "lang"};
 constexpr xml::Name kError{ns::client, "error"};
 
@@ -145,7 +146,8 @@ void write(std::string& out, const Stanza& stanza, std::string_view content_ns, 
   add_attr(" from='", envelope.from.str());
   if (state_ns) add_attr(" xmlns='", content_ns);
   add_attr(" id='", envelope.id);
-  add_attr(" type='", to_string(envelope.type));
+  const bool states_normal = envelope.states_normal && envelope.type == StanzaType::normal;
+  add_attr(" type='", states_normal ? kNormal : to_string(envelope.type));
   add_attr(" xml:lang='", envelope.lang);
   if (stanza.payloads().empty()) {
     pieces.add("/>");
@@ -258,8 +260,10 @@ bool parse_stanza(const xml::Document& document, std::string_view content_ns,
   std::string buffer;
   if (const auto id = root.attr(xml::Atom::id, buffer)) envelope.id = *id;
   if (auto lang = root.attr_ns(kLang)) envelope.lang = *std::move(lang);
-  const auto type = parse_type(*kind, root.attr(xml::Atom::type, buffer));
+  const auto type_text = root.attr(xml::Atom::type, buffer);
+  const auto type = parse_type(*kind, type_text);
   envelope.type = type.value_or(default_type_of(*kind));
+  envelope.states_normal = type_text == kNormal && *kind == StanzaKind::message;
   const bool has_to = parse_address(root, xml::Atom::to, buffer, envelope.to);
   const bool has_from = parse_address(root, xml::Atom::from, buffer, envelope.from);
   const std::size_t children = add_payloads(stanza, document, root);

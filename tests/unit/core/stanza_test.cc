@@ -73,7 +73,8 @@ TEST(StanzaTest, WritesToFirstAndKeepsTheRest) {
   EXPECT_EQ(meaning(get(written(stanza))), meaning(stanza));
   EXPECT_EQ(written(get("<presence/>")), "<presence/>");
   EXPECT_EQ(written(get("<message type='normal' to='a'> <body/> </message>")),
-            "<message to='a'><body/></message>");
+            "<message to='a' type='normal'><body/></message>");
+  EXPECT_EQ(written(get("<message type='odd' to='a'/>")), "<message to='a'/>");
   EXPECT_EQ(to_xml(get("<presence to='a'/>"), ns::server),
             "<presence to='a' xmlns='jabber:server'/>");
 }

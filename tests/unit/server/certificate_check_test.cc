@@ -32,7 +32,7 @@ class CertificateCheck : public testing::Test {
   // The errors of one host, a line each.
   std::string check(const std::string& certificate, const std::string& key) {
     Config config = dev_config(directory_ / "data");
-    config.hosts[0].at = {"x.toml", 7, 1};
+    config.hosts[0].certificate_at = {"x.toml", 7, 1};
     if (!certificate.empty()) {
       config.hosts[0].certificate = directory_ / certificate;
       config.hosts[0].key = directory_ / key;

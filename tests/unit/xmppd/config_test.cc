@@ -261,7 +261,7 @@ INSTANTIATE_TEST_SUITE_P(
             "1:7: host.\"a.example\".certificate: expected a certificate and its key; only with "
             "listeners on loopback alone a self-signed one is made\n"},
         Bad{"[host.\"a.example\"]\ncertificate = \"c\"\nkey = \"k\"\nprofile = \"defalt\"\n",
-            "1:7: host.\"a.example\".profile: there is no [profile.defalt] (nearest known "
+            "4:11: host.\"a.example\".profile: there is no [profile.defalt] (nearest known "
             "profile: default)\n"},
         Bad{"[host.\"a.example\"]\ncertificate = \"c\"\nkey = \"k\"\n"
             "admins = [\"a.example\", \"x@y/z\"]\n",

@@ -65,6 +65,8 @@ enum class StanzaType : std::uint8_t {
 struct Envelope {
   StanzaKind kind = StanzaKind::message;
   StanzaType type = StanzaType::normal;
+  // A message says type='normal', the default, and goes on saying it.
+  bool states_normal = false;
   std::string id;
   Jid from;
   Jid to;
