@@ -391,6 +391,24 @@ TEST_F(ClientTest, ReportsAStreamErrorAfterBind) {
   EXPECT_EQ(failure->stream_error->condition, StreamCondition::system_shutdown);
 }
 
+TEST_F(ClientTest, EndsThoughThePeerNeitherReadsNorClosesAfterItsError) {
+  start(plain_options());
+  server->channel->capacity = 1000;
+  client->send(message(std::string(3000, 'x')));
+  settle();
+  EXPECT_GT(client->pending_output(), 0u);
+  ASSERT_GT(reactor.next_turn(), reactor.now());  // it waits for the socket
+  server->send_raw(
+      "<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+      "</stream:error></stream:stream>");
+  settle();
+  EXPECT_EQ(log, "bound ");
+  pass(6s);
+  EXPECT_EQ(log, "bound closed ");
+  ASSERT_TRUE(failure && failure->stream_error);
+  EXPECT_EQ(failure->stream_error->condition, StreamCondition::system_shutdown);
+}
+
 TEST_F(ClientTest, ReportsALostConnection) {
   use_tls();
   start(options());
