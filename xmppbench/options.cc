@@ -130,21 +130,35 @@ Check check_contacts(const RawOptions& raw, std::size_t accounts) {
   return {};
 }
 
+// Not given, or such that the times of the schedule fit into an Instant.
+bool is_rate(double rate) {
+  return rate == 0 || (rate >= 1e-3 && rate <= 1e8);
+}
+
+// Neighbours share a reactor; one without users would keep its part of the rate to itself.
+Check check_reactors(const RawOptions& raw, std::size_t accounts) {
+  if (raw.reactors == 0 || raw.reactors > 256) return usage("--reactors: expected 1 to 256");
+  const std::size_t pairs = (accounts + 1) / 2;
+  if (accounts == 0 || raw.reactors <= pairs) return {};
+  return usage("--reactors " + std::to_string(raw.reactors) + ": at most " + std::to_string(pairs) +
+               " for so few users, neighbours share one");
+}
+
 Check check_numbers(Command command, const RawOptions& raw, std::size_t accounts) {
   if (raw.rate != 0 && raw.window != 0) {
     return usage("--rate (open loop) and --window (closed loop) exclude each other");
   }
-  if (!std::isfinite(raw.rate) || raw.rate < 0 || raw.rate > 1e8) {
-    return usage("--rate: expected messages per second, more than 0");
+  if (!is_rate(raw.rate)) {
+    return usage("--rate: expected messages per second, 0.001 to 100000000");
   }
-  if (!std::isfinite(raw.login_rate) || raw.login_rate < 0) {
-    return usage("--login-rate: expected logins per second");
+  if (!is_rate(raw.login_rate)) {
+    return usage("--login-rate: expected logins per second, 0.001 to 100000000");
   }
   if (raw.window > 10'000) return usage("--window: expected 1 to 10000");
   if (raw.login_concurrency == 0 || raw.login_concurrency > kUsersMax) {
     return usage("--login-concurrency: expected 1 or more");
   }
-  if (raw.reactors == 0 || raw.reactors > 256) return usage("--reactors: expected 1 to 256");
+  if (auto checked = check_reactors(raw, accounts); !checked) return checked;
   if (raw.body_bytes < Tag::kBytes || raw.body_bytes > 10'000'000) {
     return usage("--body-bytes: expected at least " + std::to_string(Tag::kBytes) +
                  " (the delivery audit's numbers travel in the body)");

@@ -276,8 +276,8 @@ void Shard::on_registered(User& user, const std::optional<Stanza>& answer) {
     user.client->start_authentication();
     return;
   }
-  // Without an answer because the connection ended the reason is in on_closed().
-  if (!answer && !user.client->is_active()) return;
+  // Without an answer because the connection ended the reason is in on_closed(), which is due.
+  if (!answer && user.client->stream() == nullptr) return;
   user.registration_error = describe_registration_failure(error);
   user.client->abort();
 }

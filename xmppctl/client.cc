@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -93,6 +94,10 @@ xmpp::Result<Catalogue, Unreachable> parse_catalogue(const Var& from) {
 }
 
 xmpp::Result<Client, Unreachable> Client::connect(const std::string& path) {
+  // Poco takes that for a mistake of the program.
+  if (path.size() >= sizeof sockaddr_un{}.sun_path) {
+    return xmpp::Err(unreachable(path, reason_of(ENAMETOOLONG)));
+  }
   try {
     Poco::Net::StreamSocket socket;
     socket.connect(Poco::Net::SocketAddress(Poco::Net::SocketAddress::UNIX_LOCAL, path));

@@ -163,7 +163,8 @@ std::string to_json(const Var& result) {
 std::string error_json(std::string_view code, std::string_view text) {
   Object::Ptr error = new Object(Poco::JSON_PRESERVE_KEY_ORDER);
   error->set("code", std::string(code));
-  error->set("text", std::string(text));
+  // An argument that is no UTF-8 may stand in it.
+  error->set("text", xmpp::utf8::is_valid(text) ? std::string(text) : printable(text));
   Object answer;
   answer.set("error", error);
   std::ostringstream out;

@@ -59,7 +59,9 @@ class ChatScenario final : public Scenario {
     if (loop_) send_due(now);
     if (now >= phases().measure_end) return now < phases().drain_end ? phases().drain_end : kNever;
     if (!loop_ && !is_started_) start_closed_loop(now);
-    return loop_ ? std::min(loop_->next(), phases().measure_end) : phases().measure_end;
+    // Without a pair that is online nothing is ever due.
+    return loop_ && !order_.empty() ? std::min(loop_->next(), phases().measure_end)
+                                    : phases().measure_end;
   }
 
   void on_stanza(User& user, const Stanza& stanza) override {

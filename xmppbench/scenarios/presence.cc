@@ -246,9 +246,15 @@ class PresenceScenario final : public Scenario {
     }
     if (now < give_up_at_) return give_up_at_;
     for (Member& member : members_) {
-      if (member.is_ready || member.user->state != User::State::online) continue;
-      shard_.note_error("contacts are missing: not all subscriptions were answered");
-      member.user->client->send(Stanza::presence(StanzaType::unavailable));
+      const User& user = *member.user;
+      const bool is_online = user.state == User::State::online;
+      // Who was online and has lost its connection will not become ready any more.
+      const bool is_gone = user.state == User::State::offline && !user.login_failed;
+      if (member.is_ready || (!is_online && !is_gone)) continue;
+      if (is_online) {
+        shard_.note_error("contacts are missing: not all subscriptions were answered");
+        user.client->send(Stanza::presence(StanzaType::unavailable));
+      }
       make_ready(member);
     }
     give_up_at_ = now + kPatience;

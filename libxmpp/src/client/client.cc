@@ -50,19 +50,29 @@ void Client::State::on_event(Event event) {
     jid = std::move(usable->jid);
     bound = true;
     if (!closing) deadline = kNever;
-    if (bound_handler) bound_handler();
+    if (const auto handler = bound_handler) handler();
   } else if (is<ReadyToAuthenticate>(event)) {
     paused = true;
-    if (ready_handler) {
-      ready_handler();
+    if (const auto handler = ready_handler) {
+      handler();
     } else {
       paused = false;
       link->stream().start_authentication();
     }
   } else if (auto* report = std::get_if<StreamFailed>(&event)) {
     on_stream_failed(*report);
+    end_soon();
+  } else if (is<Closed>(event)) {
+    end_soon();
   }
-  // Closed: on_link_ended() follows. The rest never happens to an initiator.
+  // The rest never happens to an initiator.
+}
+
+// The stream is over: on_link_ended() follows when our last words have left, or here, where the
+// peer neither takes them nor closes the connection.
+void Client::State::end_soon() {
+  deadline = std::min(deadline, reactor.now() + options.close_timeout);
+  arm();
 }
 
 void Client::State::on_stanza_received(const ParsedStanza& parsed) {
@@ -74,7 +84,7 @@ void Client::State::on_stanza_received(const ParsedStanza& parsed) {
     if (stanza.is_iq() && can_bounce(stanza)) send(make_error(stanza, *parsed.problem));
     return;
   }
-  if (stanza_handler) stanza_handler(stanza);
+  if (const auto handler = stanza_handler) (*handler)(stanza);
 }
 
 void Client::State::on_stream_failed(const StreamFailed& report) {
@@ -161,14 +171,16 @@ bool Client::State::is_from(const Stanza& answer, const Jid& asked) const noexce
 }
 
 void Client::State::expire_iqs(Instant now) {
-  // One at a time: a handler may ask anew.
+  // One at a time: a handler may ask anew. What it asks waits for the next turn, or one that asks
+  // until it gets an answer would keep us here.
+  const std::uint64_t last = last_iq;
   while (!iqs.empty()) {
     auto due = iqs.begin();
     if (iqs_refused) {
       due = std::find_if(iqs.begin(), iqs.end(),
                          [&](const auto& item) { return item.second.deadline <= now; });
     }
-    if (due == iqs.end() || due->second.deadline > now) break;
+    if (due == iqs.end() || due->first > last || due->second.deadline > now) break;
     const auto answered = std::move(due->second.answered);
     iqs.erase(due);
     if (answered) answered(std::nullopt);
@@ -194,8 +206,9 @@ void Client::State::on_timer() {
   }
   if (resolving && resolving->left == 0) on_targets_resolved();
   if (deadline <= now && active && !ended) {
+    const bool is_over = closing || (link && link->stream().is_closed());
     if (link) link->drop();
-    if (closing) {
+    if (is_over) {
       end();
     } else {
       fail(stage, "timed out");
@@ -261,7 +274,8 @@ void Client::on_bound(std::function<void()> handler) {
 }
 
 void Client::on_stanza(std::function<void(const Stanza&)> handler) {
-  state_->stanza_handler = std::move(handler);
+  using Handler = std::function<void(const Stanza&)>;
+  state_->stanza_handler = handler ? std::make_shared<const Handler>(std::move(handler)) : nullptr;
 }
 
 void Client::on_ready_to_authenticate(std::function<void()> handler) {

@@ -106,6 +106,9 @@ void ClientLink::on_bytes(std::string_view bytes) {
   }
   stream_.receive(bytes);
   pump();
+  // Not in pump(): flush() calls it too, and would have itself called again for as long as the
+  // socket is full.
+  if (channel_ && (!stream_.output().empty() || stream_.is_closed())) touch();
 }
 
 void ClientLink::on_ciphertext(std::string_view bytes) {
@@ -188,7 +191,6 @@ void ClientLink::pump() {
     observer_.on_event(std::move(event));
   }
   pumping_ = false;
-  if (!stream_.output().empty() || stream_.is_closed()) touch();
 }
 
 void ClientLink::flush() {

@@ -41,6 +41,7 @@ struct Client::State final : LinkObserver {
   void on_link_ended(std::optional<LinkFailure> link_failure) override;
   void on_stanza_received(const ParsedStanza& parsed);
   void on_stream_failed(const StreamFailed& report);
+  void end_soon();
 
   // ---- iqs
   [[nodiscard]] bool can_send(const Stanza& stanza) const noexcept;
@@ -77,8 +78,9 @@ struct Client::State final : LinkObserver {
 
   net::Reactor& reactor;
   ClientOptions options;
+  // Each is held while it runs: it may put another in its place.
   std::function<void()> bound_handler;
-  std::function<void(const Stanza&)> stanza_handler;
+  std::shared_ptr<const std::function<void(const Stanza&)>> stanza_handler;
   std::function<void()> ready_handler;
   std::function<void(std::optional<ClientFailure>)> closed_handler;
 

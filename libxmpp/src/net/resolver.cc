@@ -16,6 +16,8 @@ using std::chrono::seconds;
 
 constexpr std::size_t kCacheEntriesMax = 1024;
 constexpr std::size_t kTargetsMax = 16;
+// Records times addresses, both chosen by whoever owns the domain; nobody tries so many.
+constexpr std::size_t kEndpointsMax = 64;
 constexpr seconds kPositiveMin{10};
 // The C library does not tell how long addresses are valid: not for long.
 constexpr seconds kPositiveMax{120};
@@ -57,6 +59,7 @@ void append_endpoints(std::vector<Endpoint>& out, const ServiceAnswer& answer,
   const auto addresses = answer.addresses.find(host);
   if (addresses == answer.addresses.end()) return;
   for (const std::string& address : alternate_families(addresses->second)) {
+    if (out.size() == kEndpointsMax) return;
     out.push_back({join_host_port(address, port), direct_tls});
   }
 }
@@ -125,6 +128,7 @@ Result<std::vector<Endpoint>, ResolveError> plan_endpoints(const ServiceQuery& q
     }
     order_srv(records, rng);
     for (const SrvRecord& record : records) {
+      if (endpoints.size() == kEndpointsMax) break;
       append_endpoints(endpoints, answer, record.target, record.port, record.direct_tls);
     }
   }

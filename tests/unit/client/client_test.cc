@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -197,6 +198,40 @@ TEST_F(ClientTest, IqsThatCannotLeaveCompleteWithNothing) {
   EXPECT_FALSE(client->is_active());
 }
 
+TEST_F(ClientTest, AnIqAskedAnewByItsHandlerWaitsForAnotherTurn) {
+  start(plain_options());
+  client->close();  // nothing leaves any more
+  int asked = 0;
+  std::function<void(std::optional<Stanza>)> again = [&](const std::optional<Stanza>& /*answer*/) {
+    if (++asked < 1000) client->iq(ping(), again);
+  };
+  client->iq(ping(), again);
+  reactor.turn(reactor.now() + 1ms);
+  reactor.turn(reactor.now() + 1ms);
+  EXPECT_GE(asked, 1);
+  EXPECT_LE(asked, 2);
+  client.reset();
+}
+
+TEST_F(ClientTest, AHandlerMayReplaceItself) {
+  start(plain_options());
+  auto owned = std::make_shared<int>(0);
+  const std::weak_ptr<int> weak = owned;
+  client->on_stanza([this, owned = std::move(owned), &weak](const Stanza& /*stanza*/) {
+    const std::weak_ptr<int>& alive = weak;
+    std::string& out = log;
+    client->on_stanza([this](const Stanza& stanza) { stanzas.push_back(stanza); });
+    out += alive.expired() ? "gone " : "alive ";
+  });
+  server->stream.send(message("one"));
+  server->stream.send(message("two"));
+  server->flush();
+  settle();
+  EXPECT_EQ(log, "bound alive ");
+  EXPECT_TRUE(weak.expired());
+  EXPECT_EQ(stanzas.size(), 1u);
+}
+
 TEST_F(ClientTest, ClosesInOrder) {
   use_tls();
   start(options());
@@ -353,6 +388,24 @@ TEST_F(ClientTest, ReportsAStreamErrorAfterBind) {
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->stage, Stage::stream);
   ASSERT_TRUE(failure->stream_error);
+  EXPECT_EQ(failure->stream_error->condition, StreamCondition::system_shutdown);
+}
+
+TEST_F(ClientTest, EndsThoughThePeerNeitherReadsNorClosesAfterItsError) {
+  start(plain_options());
+  server->channel->capacity = 1000;
+  client->send(message(std::string(3000, 'x')));
+  settle();
+  EXPECT_GT(client->pending_output(), 0u);
+  ASSERT_GT(reactor.next_turn(), reactor.now());  // it waits for the socket
+  server->send_raw(
+      "<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+      "</stream:error></stream:stream>");
+  settle();
+  EXPECT_EQ(log, "bound ");
+  pass(6s);
+  EXPECT_EQ(log, "bound closed ");
+  ASSERT_TRUE(failure && failure->stream_error);
   EXPECT_EQ(failure->stream_error->condition, StreamCondition::system_shutdown);
 }
 

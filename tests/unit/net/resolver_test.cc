@@ -239,6 +239,20 @@ TEST(Plan, FollowsTheFallBackRules) {
   }
 }
 
+TEST(Plan, BoundsWhatAnAnswerMakesUsTry) {
+  FakeDns dns;
+  std::vector<SrvRecord> records;
+  for (std::uint16_t port = 1; port <= 500; ++port) records.push_back({0, 0, port, "a"});
+  dns.add("_xmpp-client", records);
+  for (int i = 0; i < 200; ++i) dns.hosts["a"].push_back("10.0.0." + std::to_string(i));
+  ServiceQuery query;
+  query.domain = "example.org";
+  SeededRng rng(1);
+  const auto plan = plan_endpoints(query, ask_service(dns, query), rng);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(plan->size(), 64U);
+}
+
 TEST(Plan, FamiliesAlternate) {
   EXPECT_EQ(alternate_families({"::1", "::2", "::3", "10.0.0.1"}),
             (std::vector<std::string>{"::1", "10.0.0.1", "::2", "::3"}));

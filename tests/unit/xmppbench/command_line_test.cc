@@ -1,8 +1,11 @@
 // The program itself: exit codes and one-line errors; whole runs against the relay
 // (tests/bench/relay).
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +16,8 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include <string_view>
+#include <thread>
 
 #include "xmpp/net/socket.h"
 
@@ -67,6 +72,53 @@ TEST(CommandLine, AnUnreachableTargetIsOneClearLine) {
   EXPECT_NE(ran.output.find("is the server running there? check --target"), std::string::npos)
       << ran.output;
   EXPECT_EQ(std::count(ran.output.begin(), ran.output.end(), '\n'), 1) << ran.output;
+}
+
+// A server that ends the stream when somebody wants to register.
+void refuse_registration(int listener) {
+  const int fd = ::accept(listener, nullptr, nullptr);
+  std::string input;
+  const auto read_until = [&](const char* wanted) {
+    char buffer[4096];
+    while (input.find(wanted) == std::string::npos) {
+      const ssize_t got = ::read(fd, buffer, sizeof buffer);
+      if (got <= 0) return;
+      input.append(buffer, static_cast<std::size_t>(got));
+    }
+  };
+  const auto answer = [fd](std::string_view text) {
+    return ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size());
+  };
+  read_until("version=");
+  EXPECT_TRUE(
+      answer("<?xml version='1.0'?><stream:stream from='localhost' id='1' version='1.0' "
+             "xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams'>"
+             "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+             "<mechanism>PLAIN</mechanism></mechanisms></stream:features>"));
+  read_until("jabber:iq:register");
+  EXPECT_TRUE(
+      answer("<stream:error><policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>"
+             "<text xmlns='urn:ietf:params:xml:ns:xmpp-streams'>too many strangers</text>"
+             "</stream:error></stream:stream>"));
+  ::close(fd);
+}
+
+TEST(CommandLine, TellsWhyTheServerEndedARegistration) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listener, reinterpret_cast<const sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  std::thread server(refuse_registration, listener);
+  const Ran ran = run("login --target 127.0.0.1:" + std::to_string(ntohs(address.sin_port)) +
+                      " --domain localhost --users 1 --password p --tls none --register");
+  server.join();
+  ::close(listener);
+  EXPECT_EQ(ran.code, 1) << ran.output;
+  EXPECT_NE(ran.output.find("too many strangers"), std::string::npos) << ran.output;
 }
 
 // The relay takes any login by PLAIN without TLS and forwards messages.

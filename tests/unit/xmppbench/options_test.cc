@@ -65,6 +65,8 @@ TEST(Options, RefusesWhatMakesNoSense) {
       {"exclude", Command::chat, [](RawOptions& raw) { raw.password_file = "/dev/null"; }},
       {"exclude", Command::chat, [](RawOptions& raw) { raw.rate = 5, raw.window = 2; }},
       {"--rate", Command::chat, [](RawOptions& raw) { raw.rate = -1; }},
+      {"--rate", Command::chat, [](RawOptions& raw) { raw.rate = 1e-300; }},
+      {"--login-rate", Command::login, [](RawOptions& raw) { raw.login_rate = 1e-300; }},
       {"chat", Command::login, [](RawOptions& raw) { raw.rate = 5; }},
       {"--window", Command::presence, [](RawOptions& raw) { raw.window = 2; }},
       {"--contacts", Command::presence, [](RawOptions& raw) { raw.contacts = 3; }},
@@ -79,6 +81,9 @@ TEST(Options, RefusesWhatMakesNoSense) {
       {"--warmup", Command::chat, [](RawOptions& raw) { raw.warmup = "-1"; }},
       {"--body-bytes", Command::chat, [](RawOptions& raw) { raw.body_bytes = 10; }},
       {"--reactors", Command::chat, [](RawOptions& raw) { raw.reactors = 0; }},
+      // Neighbours share a reactor: one without users would keep its share of the rate.
+      {"--reactors 3: at most 2", Command::chat, [](RawOptions& raw) { raw.reactors = 3; }},
+      {"--reactors 3: at most 2", Command::login, [](RawOptions& raw) { raw.reactors = 3; }},
       {"--login-concurrency", Command::chat, [](RawOptions& raw) { raw.login_concurrency = 0; }},
       {"--source-addresses", Command::chat,
        [](RawOptions& raw) { raw.source_addresses = {"localhost"}; }},

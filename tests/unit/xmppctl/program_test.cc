@@ -155,6 +155,13 @@ TEST(Program, NoServerIsThree) {
   EXPECT_NE(help.out.find("--socket"), std::string::npos);
 }
 
+TEST(Program, APathTooLongForASocketIsThree) {
+  FakeServer unused;
+  const auto outcome = run_with(unused, {"--socket", "/" + std::string(200, 'a'), "weather"});
+  EXPECT_EQ(outcome.code, kExitUnreachable);
+  EXPECT_NE(outcome.err.find("File name too long"), std::string::npos) << outcome.err;
+}
+
 TEST(Program, BrokenAnswersAreThree) {
   for (const auto* answer : {"", "nonsense\n", "{\"id\":2}\n", "[]\n", "{\"error\":1}\n"}) {
     FakeServer server("weather", answer);

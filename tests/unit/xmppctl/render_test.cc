@@ -42,6 +42,10 @@ TEST(Render, KeepsTheOrderInJson) {
   EXPECT_EQ(error_json("c", "t\""), R"({"error":{"code":"c","text":"t\""}})");
 }
 
+TEST(Render, ErrorsAreJsonWhateverWasTyped) {
+  EXPECT_EQ(error_json("usage", "--a\xFF\""), R"({"error":{"code":"usage","text":"--a?\""}})");
+}
+
 TEST(Render, FormatsSeconds) {
   EXPECT_EQ(format_seconds(59), "59s");
   EXPECT_EQ(format_seconds(3599), "59m 59s");
