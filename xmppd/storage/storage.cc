@@ -78,7 +78,7 @@ class Executor {
           counters_.operations += batch.size();
           return;
         }
-        if (session_.is_commit_undecided()) return fail_all(batch, 0, *failed);
+        if (session_.is_commit_undecided()) return finish_undecided(batch, *failed);
       }
       session_.rollback();
     }
@@ -94,6 +94,21 @@ class Executor {
       session_.begin_write();
     } else {
       session_.begin_read();
+    }
+  }
+
+  // Nobody knows which of the writes were made. Whoever only reads, of the same key, is told what
+  // the database says now.
+  void finish_undecided(const Operations& batch, const StorageError& error) {
+    std::optional<StorageError> unreachable;
+    for (const auto& operation : batch) {
+      if (!operation->is_write() && !unreachable) {
+        if (!run_alone(*operation)) unreachable = session_.failure();
+        continue;
+      }
+      ++counters_.operations;
+      ++counters_.failures;
+      operation->fail(operation->is_write() ? error : *unreachable);
     }
   }
 
