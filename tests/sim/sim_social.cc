@@ -50,16 +50,15 @@ std::string describe(const std::map<std::string, std::string>& items) {
   return text;
 }
 
+std::string describe(const RosterModel::Told& told) {
+  std::string text = describe(told.items);
+  for (const std::string& contact : told.requests) text += "[" + contact + " waits]";
+  return text;
+}
+
 // What describe() says of name and groups.
 std::string names_of(const std::string& item) {
   return item.substr(item.find('\''));
-}
-
-// Does this roster say that the contact was asked?
-bool is_waiting(const std::map<std::string, std::string>& items, const std::string& contact) {
-  const auto found = items.find(contact);
-  return found != items.end() &&
-         found->second.substr(0, found->second.find('\'')).find(" asked") != std::string::npos;
 }
 
 StanzaType type_of(const std::string& verb) {
@@ -71,8 +70,9 @@ StanzaType type_of(const std::string& verb) {
 
 }  // namespace
 
-Social::Social(const Users& users, xmpp::Rng& rng, std::function<void(std::string)> fail)
-    : users_(users), rng_(rng), fail_(std::move(fail)) {}
+Social::Social(const Users& users, xmpp::Rng& rng, std::function<void(std::string)> fail,
+               std::function<Names(const std::string&)> list_requests)
+    : users_(users), rng_(rng), fail_(std::move(fail)), list_requests_(std::move(list_requests)) {}
 
 void Social::add_account(const std::string& account) {
   model_.add_account(account);
@@ -339,7 +339,7 @@ bool Social::on_roster(SimUser& user, View& view, const Stanza& stanza) {
     Items items;
     for (const xep::RosterItem& item : (*query)->items) items[bare(item.jid)] = describe(item);
     if (is_audit) {
-      view.audited = items;
+      view.audited.items = items;
       view.is_audited = true;
     }
     if (is_audit && view.has_roster && items != view.roster) {
@@ -390,6 +390,9 @@ void Social::begin_audit() {
 void Social::finish_audit() {
   // A write that failed without an answer (presence has none).
   if (has_faults_) uncertain_.insert(touched_.begin(), touched_.end());
+  for (const auto& user : users_) {
+    view_of(*user).audited.requests = list_requests_(bare(user->jid()));
+  }
   check_kept();
   believe_uncertain();
   for (const auto& user : users_) {
@@ -429,20 +432,18 @@ void Social::believe_uncertain() {
     const View* mine = find_audited(one);
     const View* theirs = find_audited(other);
     if (mine == nullptr || (theirs == nullptr && model_.is_account(other))) continue;
-    const Items none;
-    const Items& my_items = mine->audited;
-    const Items& their_items = theirs == nullptr ? none : theirs->audited;
-    const bool is_agreed = model_.adopt(one, other, my_items, their_items);
+    const RosterModel::Told none;
+    const RosterModel::Told& of_one = mine->audited;
+    const RosterModel::Told& of_other = theirs == nullptr ? none : theirs->audited;
+    const bool is_agreed = model_.adopt(one, other, of_one, of_other);
     if (!has_faults_ || !model_.is_account(other)) {
       if (!is_agreed) {
-        fail_(one + " and " + other + " do not agree: " + describe(my_items) + " and " +
-              describe(their_items));
+        fail_(one + " and " + other + " do not agree: " + describe(of_one) + " and " +
+              describe(of_other));
       }
       continue;
     }
-    // A request of which the other knows nothing is not seen in the rosters.
-    const bool is_asked = is_waiting(my_items, other) || is_waiting(their_items, one);
-    if (is_agreed && !is_asked) {
+    if (is_agreed) {
       estranged_.erase({one, other});
       estranged_.erase({other, one});
     } else {
@@ -458,8 +459,9 @@ void Social::check_kept() {
   for (const auto& [pair, names] : kept_) {
     const View* view = find_audited(pair.first);
     if (view == nullptr) continue;
-    const auto found = view->audited.find(pair.second);
-    const std::string told = found == view->audited.end() ? "" : names_of(found->second);
+    const Items& items = view->audited.items;
+    const auto found = items.find(pair.second);
+    const std::string told = found == items.end() ? "" : names_of(found->second);
     if (told != names) {
       fail_("the item " + pair.second + " of " + pair.first + " is [" + told + "], but [" + names +
             "] was acknowledged");
@@ -489,20 +491,20 @@ void Social::check_roster(SimUser& user, View& view) {
     fail_(life_name(user) + " got no answer to " + std::to_string(view.pending.begin()->first));
   }
   const std::string own = bare(user.jid());
-  const auto without_estranged = [&](Items items) {
-    std::erase_if(items, [&](const auto& entry) { return is_estranged(own, entry.first); });
-    return items;
+  const auto without_estranged = [&](RosterModel::Told told) {
+    std::erase_if(told.items, [&](const auto& entry) { return is_estranged(own, entry.first); });
+    std::erase_if(told.requests, [&](const auto& contact) { return is_estranged(own, contact); });
+    return told;
   };
-  const Items expected = without_estranged(model_.items(own));
-  const Items told = without_estranged(view.audited);
+  const auto expected = without_estranged({model_.items(own), model_.requests(own)});
+  const auto told = without_estranged(view.audited);
   if (told != expected) {
     fail_("the roster of " + life_name(user) + " is " + describe(told) + ", should be " +
           describe(expected));
   }
   if (view.status.empty()) return;
-  const auto waiting = model_.requests(bare(user.jid()));
-  for (const std::string& contact : waiting) {
-    if (!view.requests.contains(contact) && !is_estranged(own, contact)) {
+  for (const std::string& contact : expected.requests) {
+    if (!view.requests.contains(contact)) {
       fail_(life_name(user) + " was not told that " + contact + " asks");
     }
   }
