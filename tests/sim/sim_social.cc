@@ -279,34 +279,39 @@ bool Social::on_stanza(SimUser& user, const Stanza& stanza) {
 }
 
 void Social::on_presence(SimUser& user, View& view, const Stanza& stanza) {
+  if (stanza.type() == StanzaType::subscribe)
+    view.requests.insert(std::string(stanza.from().str()));
+  if (stanza.type() != StanzaType::available && stanza.type() != StanzaType::unavailable) return;
   const std::string from(stanza.from().str());
-  const std::string own = bare(user.jid());
-  switch (stanza.type()) {
-    case StanzaType::available:
-    case StanzaType::unavailable:
-      if (!is_permitted(bare(stanza.from()), own)) {
-        fail_(life_name(user) + " sees presence of " + from + " without permission");
-      }
-      if (stanza.type() == StanzaType::available) {
-        view.presence[from] = stanza.child_text("status").value_or("");
-      } else if (stanza.from().is_full()) {
-        view.presence.erase(from);
-      } else {
-        std::erase_if(view.presence,
-                      [&](const auto& entry) { return entry.first.starts_with(from + "/"); });
-      }
-      if (from == user.jid().str() && stanza.type() == StanzaType::unavailable &&
-          view.farewells.contains(stanza.child_text("status").value_or(""))) {
-        // Not available any more: what it knows of others is not kept up to date.
-        view.presence.clear();
-        view.requests.clear();
-      }
-      break;
-    case StanzaType::subscribe:
-      view.requests.insert(from);
-      break;
-    default:
-      break;
+  const std::string status = stanza.child_text("status").value_or("");
+  const bool is_there = stanza.type() == StanzaType::available;
+  const bool is_directed = directed_.contains(status);
+  const bool is_own = from == user.jid().str();
+  if (!is_permitted(bare(stanza.from()), bare(user.jid()))) {
+    fail_(life_name(user) + " sees presence of " + from + " without permission");
+  }
+  // Its account's other sessions may be told of before it is told of itself.
+  if (is_there && !is_directed && bare(stanza.from()) == stanza.to().str()) {
+    view.is_known_there = true;
+  }
+  if (!is_own && !view.is_known_there && stanza.to().is_bare()) {
+    fail_(life_name(user) + " gets presence of " + from + " as if it was available");
+  }
+  if (is_there) {
+    // RFC 6121 4.3.2: answers to its probes may come after it has gone. Nobody will take them back.
+    if (view.is_known_there || is_directed) view.presence[from] = status;
+  } else if (stanza.from().is_full()) {
+    view.presence.erase(from);
+  } else {
+    std::erase_if(view.presence,
+                  [&](const auto& entry) { return entry.first.starts_with(from + "/"); });
+  }
+  // (Who had sent itself directed presence is told once more, perhaps when it is back.)
+  if (is_own && !is_there && stanza.to().is_bare() && view.farewells.erase(status) != 0) {
+    // Not available any more: what it knows of others is not kept up to date.
+    view.is_known_there = false;
+    view.presence.clear();
+    view.requests.clear();
   }
 }
 
@@ -527,10 +532,17 @@ void Social::check_presence(SimUser& user, View& view) {
 
 // `view.presence` of one other client.
 void Social::check_seen(SimUser& user, View& view, SimUser& other, View& others) {
-  if (is_estranged(bare(user.jid()), bare(other.jid()))) return;
   const std::string full(other.jid().str());
   const std::string what = life_name(user) + " sees " + life_name(other);
   const auto seen = view.presence.find(full);
+  // RFC 6121 4.6: directed presence may reach who has gone itself or has sent unavailable presence,
+  // also because a subscription ended (nothing is owed to it from then on), and a subscriber's
+  // client that is not available (no broadcast reaches it).
+  if (seen != view.presence.end() && directed_.contains(seen->second) &&
+      (view.was_away || is_permitted(bare(user.jid()), bare(other.jid())))) {
+    view.forgotten.insert(seen->second);
+  }
+  if (is_estranged(bare(user.jid()), bare(other.jid()))) return;
   std::set<std::string> possible;
   const bool is_seen =
       !others.status.empty() && model_.is_seen_by(bare(other.jid()), bare(user.jid()));
@@ -540,12 +552,7 @@ void Social::check_seen(SimUser& user, View& view, SimUser& other, View& others)
     if (directed != others.directed.end()) possible.insert(directed->second);
   }
   if (seen != view.presence.end() && !possible.contains(seen->second)) {
-    // RFC 6121 4.6: directed presence may reach who has gone itself or has sent unavailable
-    // presence because a subscription ended (nothing is owed to it any more), and a subscriber's
-    // client that is not available (no broadcast reaches it).
-    const bool may_be_forgotten =
-        view.was_away || is_permitted(bare(user.jid()), bare(other.jid()));
-    if (may_be_forgotten && directed_.contains(seen->second)) {
+    if (view.forgotten.contains(seen->second)) {
       view.presence.erase(seen);
       return;
     }

@@ -70,9 +70,11 @@ class Social {
     std::map<std::string, std::string> presence;  // full JID: status
     std::set<std::string> requests;               // bare JIDs that asked since it is available
     std::string status;                           // of its own broadcast; empty: not available
+    bool is_known_there = false;                  // the server has told it so
     std::map<std::string, std::string> directed;  // target: status, as long as that holds
     std::set<std::string> hidden_from;  // sent directed unavailable since the last broadcast
     std::set<std::string> farewells;    // statuses of its own unavailable broadcasts
+    std::set<std::string> forgotten;    // statuses that nobody may remember to take back
     bool was_away = true;               // not available at some time since the last audit
     std::map<std::uint64_t, std::string> pending;  // number: contact, not acknowledged
     std::map<std::uint64_t, bool> asked;           // number of a roster get: was it an audit?
