@@ -153,6 +153,9 @@ void Social::change(SimUser& user, const std::string& contact) {
     const std::string verb = kVerbs[pick(std::size(kVerbs))];
     model_.send(own, contact, verb);
     send_verb(user, contact, verb);
+    // A refusal sent before may not have been stored, so that this grants what the model thinks is
+    // refused.
+    if (has_faults_ && verb == "subscribed") permitted_.insert({own, contact});
   }
   touched_.insert({own, contact});
   permit(own, contact);
