@@ -116,6 +116,18 @@ class StorageFaults : public testing::Test {
   std::string seen_;
 };
 
+TEST_F(StorageFaults, WhoeverOnlyReadsIsToldWhatAnUnknownCommitLeft) {
+  append("a");
+  world_.storage->read_then(
+      world_.reactor, "a"s,
+      [this](const StorageResult<std::optional<std::string>>& found) {
+        seen_ += found ? "read " + found->value_or("-") : found.error().text;
+      },
+      kFind, "a"s);
+  faults_.commits_without_answer = 1;
+  EXPECT_EQ(run_batch(), "a outcome of a commit unknown: connection lost, read x");
+}
+
 TEST_F(StorageFaults, ACommitOfUnknownOutcomeIsReportedAndNotRepeated) {
   for (const char* key : {"a", "b"}) append(key);
   faults_.commits_without_answer = 1;

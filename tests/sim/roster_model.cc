@@ -235,11 +235,12 @@ std::set<std::string> RosterModel::requests(const std::string& who) const {
 
 namespace {
 
-RosterModel::Item read_item(const std::map<std::string, std::string>& items,
-                            const std::string& contact) {
+RosterModel::Item read_item(const RosterModel::Told& told, const std::string& contact) {
   RosterModel::Item item;
-  const auto found = items.find(contact);
-  if (found == items.end()) return item;
+  const bool is_waiting = told.requests.contains(contact);
+  item.state = name_state(false, false, false, is_waiting);
+  const auto found = told.items.find(contact);
+  if (found == told.items.end()) return item;
   item.is_listed = true;
   const std::string& text = found->second;
   const auto name = text.find('\'');
@@ -254,29 +255,25 @@ RosterModel::Item read_item(const std::map<std::string, std::string>& items,
   item.is_approved = has(flags, " approved");
   const bool both = flags.starts_with("both");
   item.state = name_state(both || flags.starts_with("to"), both || flags.starts_with("from"),
-                          has(flags, " asked"), false);
+                          has(flags, " asked"), is_waiting);
   return item;
 }
 
 }  // namespace
 
-bool RosterModel::adopt(const std::string& one, const std::string& other,
-                        const std::map<std::string, std::string>& items_of_one,
-                        const std::map<std::string, std::string>& items_of_other) {
-  Item mine = read_item(items_of_one, other);
+bool RosterModel::adopt(const std::string& one, const std::string& other, const Told& of_one,
+                        const Told& of_other) {
+  Item mine = read_item(of_one, other);
   if (!rosters_.contains(other)) {
     at(one, other) = std::move(mine);
     return true;
   }
-  Item theirs = read_item(items_of_other, one);
+  Item theirs = read_item(of_other, one);
   // Who sees is seen; who asked is waited for.
-  if (is_to(mine.state) != is_from(theirs.state) || is_from(mine.state) != is_to(theirs.state)) {
+  if (is_to(mine.state) != is_from(theirs.state) || is_from(mine.state) != is_to(theirs.state) ||
+      is_out(mine.state) != is_in(theirs.state) || is_in(mine.state) != is_out(theirs.state)) {
     return false;
   }
-  const bool mine_out = is_out(mine.state);
-  const bool theirs_out = is_out(theirs.state);
-  mine.state = name_state(is_to(mine.state), is_from(mine.state), mine_out, theirs_out);
-  theirs.state = name_state(is_to(theirs.state), is_from(theirs.state), theirs_out, mine_out);
   at(one, other) = std::move(mine);
   at(other, one) = std::move(theirs);
   return true;

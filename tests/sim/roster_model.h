@@ -40,11 +40,16 @@ class RosterModel {
   // Who waits for `who` to answer a request.
   [[nodiscard]] std::set<std::string> requests(const std::string& who) const;
 
+  // What a server says of an account.
+  struct Told {
+    std::map<std::string, std::string> items;  // as of items()
+    std::set<std::string> requests;            // as of requests()
+    bool operator==(const Told&) const = default;
+  };
   // What happened between these two is not known (a connection broke meanwhile): believe what the
   // server says of them, as far as it agrees with itself. False: it does not.
-  [[nodiscard]] bool adopt(const std::string& one, const std::string& other,
-                           const std::map<std::string, std::string>& items_of_one,
-                           const std::map<std::string, std::string>& items_of_other);
+  [[nodiscard]] bool adopt(const std::string& one, const std::string& other, const Told& of_one,
+                           const Told& of_other);
 
  private:
   [[nodiscard]] Item item(const std::string& who, const std::string& contact) const;

@@ -50,16 +50,15 @@ std::string describe(const std::map<std::string, std::string>& items) {
   return text;
 }
 
+std::string describe(const RosterModel::Told& told) {
+  std::string text = describe(told.items);
+  for (const std::string& contact : told.requests) text += "[" + contact + " waits]";
+  return text;
+}
+
 // What describe() says of name and groups.
 std::string names_of(const std::string& item) {
   return item.substr(item.find('\''));
-}
-
-// Does this roster say that the contact was asked?
-bool is_waiting(const std::map<std::string, std::string>& items, const std::string& contact) {
-  const auto found = items.find(contact);
-  return found != items.end() &&
-         found->second.substr(0, found->second.find('\'')).find(" asked") != std::string::npos;
 }
 
 StanzaType type_of(const std::string& verb) {
@@ -71,8 +70,9 @@ StanzaType type_of(const std::string& verb) {
 
 }  // namespace
 
-Social::Social(const Users& users, xmpp::Rng& rng, std::function<void(std::string)> fail)
-    : users_(users), rng_(rng), fail_(std::move(fail)) {}
+Social::Social(const Users& users, xmpp::Rng& rng, std::function<void(std::string)> fail,
+               std::function<Names(const std::string&)> list_requests)
+    : users_(users), rng_(rng), fail_(std::move(fail)), list_requests_(std::move(list_requests)) {}
 
 void Social::add_account(const std::string& account) {
   model_.add_account(account);
@@ -153,6 +153,9 @@ void Social::change(SimUser& user, const std::string& contact) {
     const std::string verb = kVerbs[pick(std::size(kVerbs))];
     model_.send(own, contact, verb);
     send_verb(user, contact, verb);
+    // A refusal sent before may not have been stored, so that this grants what the model thinks is
+    // refused.
+    if (has_faults_ && verb == "subscribed") permitted_.insert({own, contact});
   }
   touched_.insert({own, contact});
   permit(own, contact);
@@ -279,34 +282,39 @@ bool Social::on_stanza(SimUser& user, const Stanza& stanza) {
 }
 
 void Social::on_presence(SimUser& user, View& view, const Stanza& stanza) {
+  if (stanza.type() == StanzaType::subscribe)
+    view.requests.insert(std::string(stanza.from().str()));
+  if (stanza.type() != StanzaType::available && stanza.type() != StanzaType::unavailable) return;
   const std::string from(stanza.from().str());
-  const std::string own = bare(user.jid());
-  switch (stanza.type()) {
-    case StanzaType::available:
-    case StanzaType::unavailable:
-      if (!is_permitted(bare(stanza.from()), own)) {
-        fail_(life_name(user) + " sees presence of " + from + " without permission");
-      }
-      if (stanza.type() == StanzaType::available) {
-        view.presence[from] = stanza.child_text("status").value_or("");
-      } else if (stanza.from().is_full()) {
-        view.presence.erase(from);
-      } else {
-        std::erase_if(view.presence,
-                      [&](const auto& entry) { return entry.first.starts_with(from + "/"); });
-      }
-      if (from == user.jid().str() && stanza.type() == StanzaType::unavailable &&
-          view.farewells.contains(stanza.child_text("status").value_or(""))) {
-        // Not available any more: what it knows of others is not kept up to date.
-        view.presence.clear();
-        view.requests.clear();
-      }
-      break;
-    case StanzaType::subscribe:
-      view.requests.insert(from);
-      break;
-    default:
-      break;
+  const std::string status = stanza.child_text("status").value_or("");
+  const bool is_there = stanza.type() == StanzaType::available;
+  const bool is_directed = directed_.contains(status);
+  const bool is_own = from == user.jid().str();
+  if (!is_permitted(bare(stanza.from()), bare(user.jid()))) {
+    fail_(life_name(user) + " sees presence of " + from + " without permission");
+  }
+  // Its account's other sessions may be told of before it is told of itself.
+  if (is_there && !is_directed && bare(stanza.from()) == stanza.to().str()) {
+    view.is_known_there = true;
+  }
+  if (!is_own && !view.is_known_there && stanza.to().is_bare()) {
+    fail_(life_name(user) + " gets presence of " + from + " as if it was available");
+  }
+  if (is_there) {
+    // RFC 6121 4.3.2: answers to its probes may come after it has gone. Nobody will take them back.
+    if (view.is_known_there || is_directed) view.presence[from] = status;
+  } else if (stanza.from().is_full()) {
+    view.presence.erase(from);
+  } else {
+    std::erase_if(view.presence,
+                  [&](const auto& entry) { return entry.first.starts_with(from + "/"); });
+  }
+  // (Who had sent itself directed presence is told once more, perhaps when it is back.)
+  if (is_own && !is_there && stanza.to().is_bare() && view.farewells.erase(status) != 0) {
+    // Not available any more: what it knows of others is not kept up to date.
+    view.is_known_there = false;
+    view.presence.clear();
+    view.requests.clear();
   }
 }
 
@@ -339,7 +347,7 @@ bool Social::on_roster(SimUser& user, View& view, const Stanza& stanza) {
     Items items;
     for (const xep::RosterItem& item : (*query)->items) items[bare(item.jid)] = describe(item);
     if (is_audit) {
-      view.audited = items;
+      view.audited.items = items;
       view.is_audited = true;
     }
     if (is_audit && view.has_roster && items != view.roster) {
@@ -390,6 +398,9 @@ void Social::begin_audit() {
 void Social::finish_audit() {
   // A write that failed without an answer (presence has none).
   if (has_faults_) uncertain_.insert(touched_.begin(), touched_.end());
+  for (const auto& user : users_) {
+    view_of(*user).audited.requests = list_requests_(bare(user->jid()));
+  }
   check_kept();
   believe_uncertain();
   for (const auto& user : users_) {
@@ -429,20 +440,18 @@ void Social::believe_uncertain() {
     const View* mine = find_audited(one);
     const View* theirs = find_audited(other);
     if (mine == nullptr || (theirs == nullptr && model_.is_account(other))) continue;
-    const Items none;
-    const Items& my_items = mine->audited;
-    const Items& their_items = theirs == nullptr ? none : theirs->audited;
-    const bool is_agreed = model_.adopt(one, other, my_items, their_items);
+    const RosterModel::Told none;
+    const RosterModel::Told& of_one = mine->audited;
+    const RosterModel::Told& of_other = theirs == nullptr ? none : theirs->audited;
+    const bool is_agreed = model_.adopt(one, other, of_one, of_other);
     if (!has_faults_ || !model_.is_account(other)) {
       if (!is_agreed) {
-        fail_(one + " and " + other + " do not agree: " + describe(my_items) + " and " +
-              describe(their_items));
+        fail_(one + " and " + other + " do not agree: " + describe(of_one) + " and " +
+              describe(of_other));
       }
       continue;
     }
-    // A request of which the other knows nothing is not seen in the rosters.
-    const bool is_asked = is_waiting(my_items, other) || is_waiting(their_items, one);
-    if (is_agreed && !is_asked) {
+    if (is_agreed) {
       estranged_.erase({one, other});
       estranged_.erase({other, one});
     } else {
@@ -458,8 +467,9 @@ void Social::check_kept() {
   for (const auto& [pair, names] : kept_) {
     const View* view = find_audited(pair.first);
     if (view == nullptr) continue;
-    const auto found = view->audited.find(pair.second);
-    const std::string told = found == view->audited.end() ? "" : names_of(found->second);
+    const Items& items = view->audited.items;
+    const auto found = items.find(pair.second);
+    const std::string told = found == items.end() ? "" : names_of(found->second);
     if (told != names) {
       fail_("the item " + pair.second + " of " + pair.first + " is [" + told + "], but [" + names +
             "] was acknowledged");
@@ -489,20 +499,20 @@ void Social::check_roster(SimUser& user, View& view) {
     fail_(life_name(user) + " got no answer to " + std::to_string(view.pending.begin()->first));
   }
   const std::string own = bare(user.jid());
-  const auto without_estranged = [&](Items items) {
-    std::erase_if(items, [&](const auto& entry) { return is_estranged(own, entry.first); });
-    return items;
+  const auto without_estranged = [&](RosterModel::Told told) {
+    std::erase_if(told.items, [&](const auto& entry) { return is_estranged(own, entry.first); });
+    std::erase_if(told.requests, [&](const auto& contact) { return is_estranged(own, contact); });
+    return told;
   };
-  const Items expected = without_estranged(model_.items(own));
-  const Items told = without_estranged(view.audited);
+  const auto expected = without_estranged({model_.items(own), model_.requests(own)});
+  const auto told = without_estranged(view.audited);
   if (told != expected) {
     fail_("the roster of " + life_name(user) + " is " + describe(told) + ", should be " +
           describe(expected));
   }
   if (view.status.empty()) return;
-  const auto waiting = model_.requests(bare(user.jid()));
-  for (const std::string& contact : waiting) {
-    if (!view.requests.contains(contact) && !is_estranged(own, contact)) {
+  for (const std::string& contact : expected.requests) {
+    if (!view.requests.contains(contact)) {
       fail_(life_name(user) + " was not told that " + contact + " asks");
     }
   }
@@ -525,10 +535,17 @@ void Social::check_presence(SimUser& user, View& view) {
 
 // `view.presence` of one other client.
 void Social::check_seen(SimUser& user, View& view, SimUser& other, View& others) {
-  if (is_estranged(bare(user.jid()), bare(other.jid()))) return;
   const std::string full(other.jid().str());
   const std::string what = life_name(user) + " sees " + life_name(other);
   const auto seen = view.presence.find(full);
+  // RFC 6121 4.6: directed presence may reach who has gone itself or has sent unavailable presence,
+  // also because a subscription ended (nothing is owed to it from then on), and a subscriber's
+  // client that is not available (no broadcast reaches it).
+  if (seen != view.presence.end() && directed_.contains(seen->second) &&
+      (view.was_away || is_permitted(bare(user.jid()), bare(other.jid())))) {
+    view.forgotten.insert(seen->second);
+  }
+  if (is_estranged(bare(user.jid()), bare(other.jid()))) return;
   std::set<std::string> possible;
   const bool is_seen =
       !others.status.empty() && model_.is_seen_by(bare(other.jid()), bare(user.jid()));
@@ -538,12 +555,7 @@ void Social::check_seen(SimUser& user, View& view, SimUser& other, View& others)
     if (directed != others.directed.end()) possible.insert(directed->second);
   }
   if (seen != view.presence.end() && !possible.contains(seen->second)) {
-    // RFC 6121 4.6: directed presence may reach who has gone itself or has sent unavailable
-    // presence because a subscription ended (nothing is owed to it any more), and a subscriber's
-    // client that is not available (no broadcast reaches it).
-    const bool may_be_forgotten =
-        view.was_away || is_permitted(bare(user.jid()), bare(other.jid()));
-    if (may_be_forgotten && directed_.contains(seen->second)) {
+    if (view.forgotten.contains(seen->second)) {
       view.presence.erase(seen);
       return;
     }

@@ -7,9 +7,10 @@
 // breaks before all was acknowledged, the pair is left alone and believed at the audit.
 //
 // Checkers, at each audit: every roster that a client built from results and pushes, with versions,
-// and the server's own answer are the model's; every available client has seen the current presence
-// of exactly those whom it may see; everybody whose request waits has been announced. At any time:
-// no presence from who was not allowed to be seen since the last audit.
+// and the server's own answer are the model's, as are the requests that wait; every available
+// client has seen the current presence of exactly those whom it may see; everybody whose request
+// waits has been announced. At any time: no presence from who was not allowed to be seen since the
+// last audit.
 //
 // Thread-safety: one thread.
 #pragma once
@@ -32,7 +33,11 @@ namespace sim {
 class Social {
  public:
   using Users = std::vector<std::unique_ptr<SimUser>>;
-  Social(const Users& users, xmpp::Rng& rng, std::function<void(std::string)> fail);
+  using Names = std::set<std::string>;
+  // `list_requests`: whose requests wait for an account, as stored. Rosters do not tell that, and
+  // sessions are told of a request when it comes, but not when it is gone.
+  Social(const Users& users, xmpp::Rng& rng, std::function<void(std::string)> fail,
+         std::function<Names(const std::string&)> list_requests);
 
   void add_account(const std::string& account);
 
@@ -65,13 +70,15 @@ class Social {
     std::map<std::string, std::string> presence;  // full JID: status
     std::set<std::string> requests;               // bare JIDs that asked since it is available
     std::string status;                           // of its own broadcast; empty: not available
+    bool is_known_there = false;                  // the server has told it so
     std::map<std::string, std::string> directed;  // target: status, as long as that holds
     std::set<std::string> hidden_from;  // sent directed unavailable since the last broadcast
     std::set<std::string> farewells;    // statuses of its own unavailable broadcasts
+    std::set<std::string> forgotten;    // statuses that nobody may remember to take back
     bool was_away = true;               // not available at some time since the last audit
     std::map<std::uint64_t, std::string> pending;  // number: contact, not acknowledged
     std::map<std::uint64_t, bool> asked;           // number of a roster get: was it an audit?
-    Items audited;
+    RosterModel::Told audited;
     bool is_audited = false;
     Items roster;
     std::string version;
@@ -104,6 +111,7 @@ class Social {
   const Users& users_;
   xmpp::Rng& rng_;
   std::function<void(std::string)> fail_;
+  std::function<Names(const std::string&)> list_requests_;
   RosterModel model_;
   std::vector<std::string> accounts_;
   std::map<const SimUser*, View> views_;

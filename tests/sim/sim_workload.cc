@@ -12,6 +12,7 @@
 #include "sim/sim_post.h"
 #include "xmpp/xep/delay.h"
 #include "xmpp/xep/ping.h"
+#include "xmppd/storage.h"
 
 namespace sim {
 
@@ -60,8 +61,9 @@ Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients,
     };
     users_.push_back(std::move(user));
   }
-  social_ =
-      std::make_unique<Social>(users_, rng_, [this](std::string text) { fail(std::move(text)); });
+  social_ = std::make_unique<Social>(
+      users_, rng_, [this](std::string text) { fail(std::move(text)); },
+      [this](const std::string& account) { return list_requests(account); });
   for (std::size_t i = 0; i < accounts; ++i) {
     social_->add_account("user" + std::to_string(i) + "@localhost");
   }
@@ -148,6 +150,21 @@ void Workload::audit() {
   social_->begin_audit();
   world_.run_for(kRest);
   social_->finish_audit();
+}
+
+std::set<std::string> Workload::list_requests(const std::string& account) {
+  const auto who = Jid::from_prepared(account);
+  const auto record = world_.server().storage().read_blocking(
+      who, [](xmppd::Tx& tx, const Jid& owner) { return tx.rosters().load(owner); }, who);
+  std::set<std::string> waiting;
+  if (!record) {
+    fail("the roster of " + account + " cannot be read: " + record.error().text);
+    return waiting;
+  }
+  for (const auto& contact : record->contacts) {
+    if (!contact.request.empty()) waiting.emplace(contact.jid.str());
+  }
+  return waiting;
 }
 
 void Workload::act() {

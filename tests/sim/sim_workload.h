@@ -64,6 +64,8 @@ class Workload {
   void check_parts();
   // Lets everything come to rest and compares what the clients see with the model.
   void audit();
+  // Who waits for an answer of the account, as the database has it.
+  [[nodiscard]] std::set<std::string> list_requests(const std::string& account);
   [[nodiscard]] bool has_bound(const xmpp::Jid& account) const;
   void on_stanza(SimUser& user, const xmpp::Stanza& stanza);
   void on_message(SimUser& user, const xmpp::Stanza& stanza);

@@ -103,7 +103,7 @@ class Executor {
         return std::nullopt;
       }
       if (session_.is_commit_undecided()) {
-        fail_all(batch, *failed);
+        finish_undecided(batch, *failed);
         return std::nullopt;
       }
     }
@@ -114,6 +114,21 @@ class Executor {
     // The rest would wait for the same lock just as long: a whole batch of time-outs.
     fail_all(rest, *stuck);
     return stuck;
+  }
+
+  // Nobody knows which of the writes were made. Whoever only reads, of the same key, is told what
+  // the database says now.
+  void finish_undecided(Range batch, const StorageError& error) {
+    std::optional<StorageError> unreachable;
+    for (const auto& operation : batch) {
+      if (!operation->is_write() && !unreachable) {
+        if (!run_alone(*operation)) unreachable = session_.failure();
+        continue;
+      }
+      ++counters_.operations;
+      ++counters_.failures;
+      operation->fail(operation->is_write() ? error : *unreachable);
+    }
   }
 
   // Every closure of the batch in the open transaction; false if it must not be committed.
