@@ -274,7 +274,8 @@ class Offline final : public Module {
     // What the account answers itself, and its answers, wait for nothing: its own clients' changes
     // must not stay behind while what these say next goes on, nor answers while pushes go on.
     const bool is_iq = hook.stanza.is_iq();
-    if (is_iq && hook.stanza.to().is_bare()) return Verdict::pass;
+    const bool is_answer = hook.stanza.from() == hook.to.jid();  // in the account's own name
+    if (is_iq && (is_answer || hook.stanza.to().is_bare())) return Verdict::pass;
     // RFC 6120 10.1: nor does its sender's presence, say, overtake one that waits.
     const auto& from = hook.stanza.from();
     const bool is_behind = std::any_of(state.held.begin(), state.held.end(), [&](const Held& one) {
