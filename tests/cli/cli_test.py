@@ -361,11 +361,11 @@ class Configuration(unittest.TestCase):
         absent = self.check('[host."a.example"]\ncertificate = "a.crt"\nkey = "a.key"\n',
                             "--check-config")
         self.assertEqual(absent.returncode, 2)
-        self.assertRegex(absent.stderr, r"x\.toml:1:\d+: .*cannot read .*a\.crt")
+        self.assertRegex(absent.stderr, r"x\.toml:2:\d+: .*cannot read .*a\.crt")
         directory = self.check('[host."a.example"]\ncertificate = "/"\nkey = "a.key"\n',
                                "--check-config")
         self.assertEqual(directory.returncode, 2)
-        self.assertRegex(directory.stderr, r"x\.toml:1:\d+: .*cannot read /: Is a directory")
+        self.assertRegex(directory.stderr, r"x\.toml:2:\d+: .*cannot read /: Is a directory")
         self.assertEqual(subprocess.run([XMPPD], capture_output=True, check=False).returncode, 2)
         self.assertEqual(
             subprocess.run([XMPPD, "--bogus"], capture_output=True, check=False).returncode, 2)

@@ -293,7 +293,7 @@ class Configuration(unittest.TestCase):
         code, _, err = self.check('[host."example.org"]\ncertificate = "a.crt"\nkey = "a.key"\n')
         # Nothing is wrong but that the file is not there.
         self.assertEqual(code, 2)
-        self.assertIn("FILE:1:", err)
+        self.assertIn("FILE:2:", err)
         self.assertIn("cannot read", err)
         self.assertEqual(len(err.splitlines()), 1, err)
 

@@ -173,7 +173,8 @@ Result<ClientChoice, ChooseError> choose_mechanism(
     if (std::ranges::find(policy.refused, *id) == policy.refused.end()) common.push_back(*id);
   }
   if (policy.only && common.empty()) return Err(ChooseError::not_offered);
-  if (is_cut(advertised, plus_offered, scram_offered, policy)) return Err(ChooseError::odd_bindings);
+  if (is_cut(advertised, plus_offered, scram_offered, policy))
+    return Err(ChooseError::odd_bindings);
   std::ranges::sort(common);
   const auto binding = find_binding(advertised, common, policy);
   for (const MechanismId id : common) {
