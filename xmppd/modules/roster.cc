@@ -139,6 +139,11 @@ class RosterModule final : public Module, public RosterService {
     }
   }
 
+  const Roster* before_changes(Account& account) override {
+    const State& state = account[state_];
+    return state.is_known && state.is_working ? &state.roster : nullptr;
+  }
+
   bool is_interested(Session& session) override { return session[interest_].wants_pushes; }
 
  private:

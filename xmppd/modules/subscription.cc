@@ -128,6 +128,12 @@ bool is_broadcast_to(const Account& account, const Roster* roster, const Jid& en
   return contact != nullptr && has_from(contact->subscription);
 }
 
+void add_subscribers(std::vector<Jid>& entities, const Roster& roster) {
+  for (const auto& [jid, contact] : roster.contacts) {
+    if (has_from(contact.subscription)) entities.push_back(jid);
+  }
+}
+
 // What a session that has become available is told.
 void begin(Account& account, const Roster& roster, const Jid& from) {
   for (const auto& [jid, contact] : roster.contacts) {
@@ -346,9 +352,13 @@ class Subscription final : public Module {
     Account& leaving = hook.session.account();
     const Stanza& presence = *hook.session.presence();
     if (!is_available(leaving)) roster_->keep_last_presence(leaving, last_presence(presence));
+    auto directed = directed_->take(hook.session);
+    // A change under way may end what somebody may see. Its end does not tell of this session any
+    // more, and the broadcast, which waits for it, does not reach them: told like the others.
+    if (const Roster* now = roster_->before_changes(leaving)) add_subscribers(directed, *now);
     roster_->read(leaving,
-                  [presence, directed = directed_->take(hook.session),
-                   hold = hook.session.hold_order()](Account& account, const Roster* roster) {
+                  [presence, directed = std::move(directed), hold = hook.session.hold_order()](
+                      Account& account, const Roster* roster) {
                     if (roster != nullptr) broadcast(account, *roster, presence);
                     for (const Jid& entity : directed) {
                       if (!is_broadcast_to(account, roster, entity)) {

@@ -75,6 +75,42 @@ TEST(Roster, ADifferenceFoundAfterAFailureIsPushed) {
   EXPECT_TRUE(romeo.saw("<item jid='nurse@localhost' subscription='remove'/>")) << romeo.seen();
 }
 
+// A session goes while the change is stored that ends who may see it: they are told all the same.
+TEST(Roster, WhoIsRemovedWhileASessionGoesIsToldThatItWent) {
+  for (const bool is_removal : {true, false}) {
+    World world({.seed = 4, .workers = 2});
+    world.add_account("romeo@localhost");
+    world.add_account("juliet@localhost");
+    RawClient romeo(world);
+    romeo.write(login("romeo") + "<presence/>");
+    RawClient other(world);
+    std::string text = login("romeo");
+    text.replace(text.find("<resource>r"), 11, "<resource>other");
+    other.write(text + "<presence/>");
+    RawClient juliet(world);
+    juliet.write(login("juliet") + "<presence/><presence type='subscribe' to='romeo@localhost'/>");
+    world.run_for(kSecond);
+    romeo.write("<presence type='subscribed' to='juliet@localhost'/>");
+    world.run_for(kSecond);
+    ASSERT_TRUE(juliet.saw("from='romeo@localhost/other'")) << juliet.seen();
+    const auto before = juliet.seen().size();
+    world.stall_storage(world.now() + 2 * kSecond);
+    romeo.write(is_removal ? "<iq type='set' id='s'><query xmlns='jabber:iq:roster'><item "
+                             "jid='juliet@localhost' subscription='remove'/></query></iq>"
+                           : "<presence type='unsubscribed' to='juliet@localhost'/>");
+    world.run_for(kSecond);
+    other.channel().cut();
+    world.run_for(4 * kSecond);
+    const std::string told = juliet.seen().substr(before);
+    for (const std::string resource : {"r", "other"}) {
+      EXPECT_NE(told.find("<presence to='juliet@localhost' from='romeo@localhost/" + resource +
+                          "' type='unavailable'"),
+                std::string::npos)
+          << resource << ": " << told;
+    }
+  }
+}
+
 TEST(Roster, ComesBackWithTheDatabase) {
   World world({.seed = 2, .workers = 2});
   world.add_account("romeo@localhost");

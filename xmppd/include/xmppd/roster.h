@@ -54,6 +54,9 @@ class RosterService {
 
   virtual void read(Account& account, Read read) = 0;
   virtual void change(Account& account, xmpp::Jid contact, Edit edit, Done done) = 0;
+  // The roster as it is before the changes that are under way; nullptr if none is, or if it is not
+  // known. Until the caller returns to the loop.
+  [[nodiscard]] virtual const Roster* before_changes(Account& account) = 0;
   // Keeps the presence that the account leaves with, as XML, over restarts.
   virtual void keep_last_presence(Account& account, std::string presence) = 0;
   // The account was removed from storage.
