@@ -73,6 +73,9 @@ class Private final : public Module {
             {StanzaCondition::not_acceptable, "An element needs a namespace of its own"});
       }
       entries.push_back({key_of(child), markup_of(child)});
+      if (call.is_set() && !fits_key(call.request.from(), kSpace, entries.back().key)) {
+        co_return IqReply::error({StanzaCondition::not_acceptable, "A namespace is too long"});
+      }
     }
     if (entries.empty()) co_return IqReply::error(StanzaCondition::not_acceptable);
     if (call.is_set()) {
