@@ -2,6 +2,8 @@
 
 Usage: hosts_test.py XMPPD XMPPCTL
 """
+import os
+import subprocess
 import sys
 import time
 import unittest
@@ -44,6 +46,21 @@ class Base(Contract):
 
     def add_user(self, jid):
         self.ctl("user", "add", jid, "--password", "secret")
+
+    def restart(self):
+        self.ctl("stop")
+        self.server.process.wait(timeout=20)
+        self.server.process.stdout.close()
+        self.server.start()
+
+    def make_certificate(self, name, domain):
+        """Its lines for a host's table."""
+        paths = [os.path.join(self.directory.name, f"{name}.{kind}") for kind in ("crt", "key")]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj",
+                        f"/CN={domain}", "-addext", f"subjectAltName=DNS:{domain}", "-out",
+                        paths[0], "-keyout", paths[1]], capture_output=True, check=True)
+        return f'certificate = "{paths[0]}"\nkey = "{paths[1]}"\n', paths
 
     def hosts(self):
         return {row["host"]: row for row in self.ctl_json("host", "list")}
@@ -117,6 +134,22 @@ class Hosts(Base):
         self.ctl("host", "add", "b.example")
         self.assertEqual(self.error_code("host", "add", "B.EXAMPLE"), "conflict")
         self.assertEqual(set(self.hosts()), {"localhost", "other.example", "b.example"})
+
+    def test_what_cannot_be_removed_stays(self):
+        table, paths = self.make_certificate("other", "other.example")
+        self.write(CONFIG + table)
+        self.changes()
+        self.ctl("host", "add", "new.example")
+        # All certificates are read again for what is left.
+        os.rename(paths[0], paths[0] + "-")
+        self.assertEqual(self.error_code("host", "remove", "new.example"), "bad-config")
+        self.assertIn("new.example", self.hosts())
+        os.rename(paths[0] + "-", paths[0])
+        self.restart()
+        self.assertEqual(self.hosts()["new.example"]["source"], "database")
+        self.ctl("host", "remove", "new.example")
+        self.restart()
+        self.assertNotIn("new.example", self.hosts())
 
     def test_names_are_prepared(self):
         self.ctl("host", "add", "BÜCHER.example")
@@ -295,7 +328,6 @@ class Reload(Base):
 class Dev(unittest.TestCase):
     def test_busy_port_says_what_helps(self):
         import socket
-        import subprocess
         import tempfile
         with socket.socket() as taken, tempfile.TemporaryDirectory() as directory:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -351,6 +351,7 @@ ResultTask remove_host(CommandContext& context, CommandArguments arguments) {
         "conflict", name + " is in the configuration file: remove it there, then config reload"});
   }
   const bool is_served = served != nullptr;
+  const HostConfig before = is_served ? *served : HostConfig();
   auto removing = unstore_host(context, name);
   auto removed = co_await removing;
   if (!removed) co_return xmpp::Err(storage_failed(removed.error()));
@@ -361,6 +362,11 @@ ResultTask remove_host(CommandContext& context, CommandArguments arguments) {
     std::erase_if(fresh.hosts, [&](const HostConfig& host) { return host.name == name; });
     auto applying = apply(context, std::move(fresh));
     auto wrong = co_await std::move(applying);
+    if (wrong && find_host(context.server, name) != nullptr) {
+      auto storing = store_host(context, before);  // else it would be gone after a restart
+      auto stored = co_await storing;
+      if (!stored) wrong->text += "; and it is not stored any more: " + stored.error().text;
+    }
     if (wrong) co_return xmpp::Err(std::move(*wrong));
   }
   if (is_purged) {
