@@ -3,6 +3,7 @@
 Usage: hosts_test.py XMPPD XMPPCTL
 """
 import os
+import re
 import subprocess
 import sys
 import time
@@ -289,6 +290,38 @@ class Reload(Base):
         self.changes()
         alice.ask(version.format("v3"), "type='result'")
         self.assertNotIn("iq-register", self.join("alice", resource="third").first_features)
+
+    def shown_certificate(self):
+        done = subprocess.run(["openssl", "s_client", "-starttls", "xmpp", "-xmpphost", "localhost",
+                               "-servername", "localhost", "-connect",
+                               f"127.0.0.1:{self.server.port}"], input="", capture_output=True,
+                              text=True, timeout=20, check=False)
+        return re.search("-----BEGIN CERT.*END CERTIFICATE-----", done.stdout, re.DOTALL).group(0)
+
+    def test_what_fails_half_way_is_taken_back(self):
+        before, paths = self.make_certificate("before", "localhost")
+        after, _ = self.make_certificate("after", "localhost")
+        config = CONFIG.replace('tls = "none"', 'tls = "optional"') + (
+            "[profile.default]\nmodules = [\"ping\", \"presence\", \"iq_forward\"]\n")
+        with_roster = config.replace('"presence"', '"presence", "roster"')
+        self.write(with_roster.replace('[host."localhost"]\n', '[host."localhost"]\n' + before))
+        self.restart()
+        self.ctl("module", "load", "blocking")
+        # The roster cannot go: what somebody loaded by hand requires it.
+        self.write(config.replace('[host."localhost"]\n', '[host."localhost"]\n' + after)
+                   + '[profile.small]\nmodules = ["ping"]\n'
+                   '[host."small.example"]\nprofile = "small"\n')
+        self.assertEqual(self.error_code("config", "reload"), "refused")
+        self.assertNotIn("small.example", self.hosts())
+        self.assertEqual(self.error_code("module", "load", "version", "--profile", "small"),
+                         "not-found")
+        with open(paths[0], encoding="utf-8") as file:
+            self.assertEqual(self.shown_certificate(), file.read().strip())
+        # The rest of the file is as good as before.
+        self.ctl("module", "unload", "blocking")
+        self.changes()
+        self.assertIn("small.example", self.hosts())
+        self.ctl("module", "load", "version", "--profile", "small")
 
     def test_the_file_wins_over_the_database(self):
         self.ctl("host", "add", "both.example")
