@@ -2,6 +2,9 @@
 
 Usage: hosts_test.py XMPPD XMPPCTL
 """
+import os
+import re
+import subprocess
 import sys
 import time
 import unittest
@@ -44,6 +47,21 @@ class Base(Contract):
 
     def add_user(self, jid):
         self.ctl("user", "add", jid, "--password", "secret")
+
+    def restart(self):
+        self.ctl("stop")
+        self.server.process.wait(timeout=20)
+        self.server.process.stdout.close()
+        self.server.start()
+
+    def make_certificate(self, name, domain):
+        """Its lines for a host's table."""
+        paths = [os.path.join(self.directory.name, f"{name}.{kind}") for kind in ("crt", "key")]
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                        "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj",
+                        f"/CN={domain}", "-addext", f"subjectAltName=DNS:{domain}", "-out",
+                        paths[0], "-keyout", paths[1]], capture_output=True, check=True)
+        return f'certificate = "{paths[0]}"\nkey = "{paths[1]}"\n', paths
 
     def hosts(self):
         return {row["host"]: row for row in self.ctl_json("host", "list")}
@@ -117,6 +135,22 @@ class Hosts(Base):
         self.ctl("host", "add", "b.example")
         self.assertEqual(self.error_code("host", "add", "B.EXAMPLE"), "conflict")
         self.assertEqual(set(self.hosts()), {"localhost", "other.example", "b.example"})
+
+    def test_what_cannot_be_removed_stays(self):
+        table, paths = self.make_certificate("other", "other.example")
+        self.write(CONFIG + table)
+        self.changes()
+        self.ctl("host", "add", "new.example")
+        # All certificates are read again for what is left.
+        os.rename(paths[0], paths[0] + "-")
+        self.assertEqual(self.error_code("host", "remove", "new.example"), "bad-config")
+        self.assertIn("new.example", self.hosts())
+        os.rename(paths[0] + "-", paths[0])
+        self.restart()
+        self.assertEqual(self.hosts()["new.example"]["source"], "database")
+        self.ctl("host", "remove", "new.example")
+        self.restart()
+        self.assertNotIn("new.example", self.hosts())
 
     def test_names_are_prepared(self):
         self.ctl("host", "add", "BÜCHER.example")
@@ -257,6 +291,38 @@ class Reload(Base):
         alice.ask(version.format("v3"), "type='result'")
         self.assertNotIn("iq-register", self.join("alice", resource="third").first_features)
 
+    def shown_certificate(self):
+        done = subprocess.run(["openssl", "s_client", "-starttls", "xmpp", "-xmpphost", "localhost",
+                               "-servername", "localhost", "-connect",
+                               f"127.0.0.1:{self.server.port}"], input="", capture_output=True,
+                              text=True, timeout=20, check=False)
+        return re.search("-----BEGIN CERT.*END CERTIFICATE-----", done.stdout, re.DOTALL).group(0)
+
+    def test_what_fails_half_way_is_taken_back(self):
+        before, paths = self.make_certificate("before", "localhost")
+        after, _ = self.make_certificate("after", "localhost")
+        config = CONFIG.replace('tls = "none"', 'tls = "optional"') + (
+            "[profile.default]\nmodules = [\"ping\", \"presence\", \"iq_forward\"]\n")
+        with_roster = config.replace('"presence"', '"presence", "roster"')
+        self.write(with_roster.replace('[host."localhost"]\n', '[host."localhost"]\n' + before))
+        self.restart()
+        self.ctl("module", "load", "blocking")
+        # The roster cannot go: what somebody loaded by hand requires it.
+        self.write(config.replace('[host."localhost"]\n', '[host."localhost"]\n' + after)
+                   + '[profile.small]\nmodules = ["ping"]\n'
+                   '[host."small.example"]\nprofile = "small"\n')
+        self.assertEqual(self.error_code("config", "reload"), "refused")
+        self.assertNotIn("small.example", self.hosts())
+        self.assertEqual(self.error_code("module", "load", "version", "--profile", "small"),
+                         "not-found")
+        with open(paths[0], encoding="utf-8") as file:
+            self.assertEqual(self.shown_certificate(), file.read().strip())
+        # The rest of the file is as good as before.
+        self.ctl("module", "unload", "blocking")
+        self.changes()
+        self.assertIn("small.example", self.hosts())
+        self.ctl("module", "load", "version", "--profile", "small")
+
     def test_the_file_wins_over_the_database(self):
         self.ctl("host", "add", "both.example")
         self.write(CONFIG + "[host.\"both.example\"]\nadmins = [\"a@both.example\"]\n")
@@ -295,7 +361,6 @@ class Reload(Base):
 class Dev(unittest.TestCase):
     def test_busy_port_says_what_helps(self):
         import socket
-        import subprocess
         import tempfile
         with socket.socket() as taken, tempfile.TemporaryDirectory() as directory:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

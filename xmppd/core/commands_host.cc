@@ -169,7 +169,27 @@ std::vector<std::string> new_hosts(const Server& server, const Config& fresh) {
   return names;
 }
 
-// Makes `fresh` what the server runs. An error before the workers are told changes nothing.
+// The profiles of `fresh` that do not run yet will not.
+void forget_new_profiles(Server& server, const Config& fresh) {
+  for (const auto& [name, profile] : fresh.profiles) {
+    if (!server.config().profiles.contains(name)) server.modules().forget(name);
+  }
+}
+
+// The certificates of what runs are shown again.
+xmpp::Task<void> restore_certificates(CommandContext& context) {
+  Server& server = context.server;
+  auto config = std::make_shared<const Config>(server.config());
+  auto load = [&server, config] { return server.load_certificates(*config); };
+  auto loading = server.offload().run(context.reactor, std::move(load));
+  auto wrong = co_await loading;
+  if (wrong && wrong->empty()) co_return;
+  xmpp::log::error(kLog, "the certificates of a configuration that failed stay: reload it mended",
+                   {kv("why", wrong ? *wrong : "too much work waits")});
+}
+
+// Makes `fresh` what the server runs. An error before the workers are told changes nothing, but for
+// the modules that were changed before the one that fails.
 xmpp::Task<std::optional<CommandError>> apply(CommandContext& context, Config fresh) {
   Server& server = context.server;
   auto names = new_hosts(server, fresh);
@@ -179,6 +199,7 @@ xmpp::Task<std::optional<CommandError>> apply(CommandContext& context, Config fr
     module_changes = compare_modules(server, fresh);
     *profiles = prepare_profiles(server, fresh);
   } catch (const std::exception& error) {
+    forget_new_profiles(server, fresh);
     co_return CommandError{"bad-config", error.what()};
   }
   auto config = std::make_shared<const Config>(std::move(fresh));
@@ -190,13 +211,20 @@ xmpp::Task<std::optional<CommandError>> apply(CommandContext& context, Config fr
   };
   auto loading = server.offload().run(context.reactor, std::move(load));
   auto wrong = co_await loading;
-  if (!wrong) co_return CommandError{"unavailable", "too much work waits: try again later"};
-  if (!wrong->empty()) co_return CommandError{"bad-config", std::move(*wrong)};
+  if (!wrong || !wrong->empty()) {
+    forget_new_profiles(server, *config);
+    if (wrong) co_return CommandError{"bad-config", std::move(*wrong)};
+    co_return CommandError{"unavailable", "too much work waits: try again later"};
+  }
   for (const auto& one : module_changes) {
     auto changing = change_modules(context, one, server.config().profiles.at(one.profile),
                                    config->profiles.at(one.profile));
     auto failed = co_await std::move(changing);
-    if (failed) co_return failed;
+    if (!failed) continue;
+    forget_new_profiles(server, *config);
+    auto restoring = restore_certificates(context);
+    co_await std::move(restoring);
+    co_return failed;
   }
   server.adopt(*config);
   auto workers = all_workers(server);
@@ -351,6 +379,7 @@ ResultTask remove_host(CommandContext& context, CommandArguments arguments) {
         "conflict", name + " is in the configuration file: remove it there, then config reload"});
   }
   const bool is_served = served != nullptr;
+  const HostConfig before = is_served ? *served : HostConfig();
   auto removing = unstore_host(context, name);
   auto removed = co_await removing;
   if (!removed) co_return xmpp::Err(storage_failed(removed.error()));
@@ -361,6 +390,11 @@ ResultTask remove_host(CommandContext& context, CommandArguments arguments) {
     std::erase_if(fresh.hosts, [&](const HostConfig& host) { return host.name == name; });
     auto applying = apply(context, std::move(fresh));
     auto wrong = co_await std::move(applying);
+    if (wrong && find_host(context.server, name) != nullptr) {
+      auto storing = store_host(context, before);  // else it would be gone after a restart
+      auto stored = co_await storing;
+      if (!stored) wrong->text += "; and it is not stored any more: " + stored.error().text;
+    }
     if (wrong) co_return xmpp::Err(std::move(*wrong));
   }
   if (is_purged) {

@@ -1,6 +1,5 @@
 #include "core/sm_store.h"
 
-#include <charconv>
 #include <utility>
 
 #include "core/ownership.h"
@@ -9,6 +8,7 @@
 #include "core/sm_state.h"
 #include "core/worker.h"
 #include "xmpp/core/namespaces.h"
+#include "xmpp/xml/value_codec.h"
 #include "xmppd/hooks.h"
 #include "xmppd/stored_stanza.h"
 
@@ -247,10 +247,9 @@ void SmStore::restore_presence(Session& session, const std::string& presence) {
   session.presence_ = parse_stored_stanza(presence);
   session.is_available_ = session.presence_.has_value();
   if (!session.is_available_) return;
+  // As the client wrote it: there may be white space, and a plus sign.
   const auto priority = session.presence_->child_text("priority").value_or("0");
-  int value = 0;
-  std::from_chars(priority.data(), priority.data() + priority.size(), value);
-  session.priority_ = static_cast<std::int8_t>(value);
+  session.priority_ = xmpp::xml::ValueCodec<std::int8_t>::decode(priority).value_or(0);
 }
 
 }  // namespace xmppd

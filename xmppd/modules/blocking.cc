@@ -218,6 +218,11 @@ class Blocking final : public Module {
       ticket.complete(IqReply::error({StanzaCondition::resource_constraint, "The list is full"}));
       return;
     }
+    const auto fits = [&](const Jid& jid) { return fits_key(account.jid(), jid.str()); };
+    if (is_block && !std::all_of(change.jids.begin(), change.jids.end(), fits)) {
+      ticket.complete(IqReply::error({StanzaCondition::not_acceptable, "An address is too long"}));
+      return;
+    }
     if (is_block) change.others.jids = list.jids;
     for (const Jid& jid : change.jids) {
       if (is_block) {

@@ -301,7 +301,7 @@ class Offline final : public Module {
     if (is_only_chat_state(stanza)) return Verdict::drop;
     if (stanza.has(kNoStore)) return Verdict::pass;
     State& state = hook.to[state_];
-    if (!begin_write(state, stanza.from())) {
+    if (!fits_key(hook.to.jid(), stanza.from().bare_str()) || !begin_write(state, stanza.from())) {
       return hook.bounce(StanzaCondition::service_unavailable);
     }
     state.is_known_empty = false;

@@ -67,12 +67,18 @@ class Private final : public Module {
  private:
   Task<IqReply> answer(IqCall& call) {
     std::vector<Entry> entries;
+    const auto at_most = static_cast<std::size_t>(*documents_);
     for (const Element child : call.request.payloads().front().element().children()) {
       if (child.ns().empty() || child.ns() == xmpp::ns::private_xml) {
         co_return IqReply::error(
             {StanzaCondition::not_acceptable, "An element needs a namespace of its own"});
       }
+      // Also if all have one name: each is a statement.
+      if (call.is_set() && entries.size() == at_most) co_return full();
       entries.push_back({key_of(child), markup_of(child)});
+      if (call.is_set() && !fits_key(call.request.from(), kSpace, entries.back().key)) {
+        co_return IqReply::error({StanzaCondition::not_acceptable, "A namespace is too long"});
+      }
     }
     if (entries.empty()) co_return IqReply::error(StanzaCondition::not_acceptable);
     if (call.is_set()) {
@@ -126,10 +132,14 @@ class Private final : public Module {
     auto stored = co_await pending;
     if (stored) co_return IqReply::ok();
     if (stored.error().code == StorageErrorCode::constraint) {
-      co_return IqReply::error(
-          {StanzaCondition::resource_constraint, "No more can be stored for this account"});
+      co_return full();
     }
     co_return failed(stored.error());
+  }
+
+  static IqReply full() {
+    return IqReply::error(
+        {StanzaCondition::resource_constraint, "No more can be stored for this account"});
   }
 
   IqReply failed(const StorageError& error) {

@@ -78,6 +78,14 @@ bool differs_visibly(const RosterContact& a, const RosterContact& b) {
   return a.is_listed != b.is_listed || (a.is_listed && to_item(a) != to_item(b));
 }
 
+bool can_be_stored(const Jid& account, const RosterContact& contact) {
+  const auto fits = [&](std::string_view group) {
+    return fits_key(account, contact.jid.str(), group);
+  };
+  return contact.is_empty() ||
+         (fits({}) && std::all_of(contact.groups.begin(), contact.groups.end(), fits));
+}
+
 // The answer to a roster get (RFC 6121 2.2, 2.6.2): everything, or nothing new.
 IqReply make_reply(const Roster& roster, const std::optional<std::string>& known) {
   std::string version = std::to_string(roster.version);
@@ -191,7 +199,7 @@ class RosterModule final : public Module, public RosterService {
         continue;
       }
       RosterContact next;
-      const auto outcome = plan(state, job, next);
+      const auto outcome = plan(account.jid(), state, job, next);
       if (outcome != RosterOutcome::changed) {
         job.done(account, outcome);
         continue;
@@ -254,7 +262,8 @@ class RosterModule final : public Module, public RosterService {
   }
 
   // What the contact will be; `changed` if that is to be stored.
-  RosterOutcome plan(const State& state, const Job& job, RosterContact& next) const {
+  RosterOutcome plan(const Jid& account, const State& state, const Job& job,
+                     RosterContact& next) const {
     const RosterContact before = current(state, job.contact);
     next = before;
     if (!job.edit(next)) return RosterOutcome::refused;
@@ -265,6 +274,7 @@ class RosterModule final : public Module, public RosterService {
       next = std::move(request);
     }
     if (next == before) return RosterOutcome::unchanged;
+    if (!can_be_stored(account, next)) return RosterOutcome::too_long;
     const bool is_new_item = next.is_listed && !before.is_listed;
     const bool is_new_request = !next.request.empty() && before.request.empty();
     if ((is_new_item && state.items >= static_cast<std::size_t>(*items_max_)) ||
@@ -425,6 +435,9 @@ class RosterModule final : public Module, public RosterService {
         return IqReply::error(StanzaCondition::item_not_found);
       case RosterOutcome::full:
         return IqReply::error({StanzaCondition::resource_constraint, "The roster is full"});
+      case RosterOutcome::too_long:  // RFC 6121 2.3.3
+        return IqReply::error(
+            {StanzaCondition::not_acceptable, "The address, or it and a group, is too long"});
       case RosterOutcome::busy:
         return IqReply::error(StanzaCondition::resource_constraint);
       case RosterOutcome::failed:

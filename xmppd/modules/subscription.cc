@@ -90,6 +90,13 @@ void tell_presence(Account& account, const Jid& contact, bool is_visible) {
   }
 }
 
+// REQUIRES: the change was not made.
+StanzaCondition condition_of(RosterOutcome outcome) {
+  if (outcome == RosterOutcome::failed) return StanzaCondition::internal_server_error;
+  if (outcome == RosterOutcome::too_long) return StanzaCondition::not_acceptable;
+  return StanzaCondition::resource_constraint;
+}
+
 // The contact may see the account's presence from now on, or no longer (RFC 6121 3.1.5, 3.2.2).
 void tell_change(Account& account, const Plan& plan, const Jid& contact) {
   if (plan.had_from != plan.has_from) tell_presence(account, contact, plan.has_from);
@@ -236,12 +243,9 @@ class Subscription final : public Module {
 
   static void finish_outbound(Plan& plan, Account& account, RosterOutcome outcome) {
     if (outcome != RosterOutcome::changed && outcome != RosterOutcome::unchanged) {
-      const auto condition = outcome == RosterOutcome::failed
-                                 ? StanzaCondition::internal_server_error
-                                 : StanzaCondition::resource_constraint;
       Session* session = account.find_session(plan.sender.resource());
       if (session == nullptr) return;
-      Stanza error = xmpp::make_error(plan.stanza, condition);
+      Stanza error = xmpp::make_error(plan.stanza, condition_of(outcome));
       error.envelope().to = plan.sender;
       session->deliver(std::move(error));
       return;

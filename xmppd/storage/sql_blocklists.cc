@@ -21,6 +21,7 @@ StorageResult<void> SqlBlocklists::add(const Jid& account, const std::vector<Jid
   XMPP_ASSERT(!account.local().empty() && account.is_bare());
   return session_.guarded([&] {
     for (const Jid& jid : jids) {
+      check_key(account, jid.str());
       Query insert = session_.change(
           "INSERT INTO blocked (host, username, jid) VALUES (?, ?, ?)"
           " ON CONFLICT (host, username, jid) DO NOTHING");

@@ -16,6 +16,7 @@ StorageResult<std::optional<std::string>> SqlKeyValue::find(std::string_view spa
 StorageResult<void> SqlKeyValue::put(std::string_view space, std::string_view key,
                                      std::string_view value) {
   return session_.guarded([&] {
+    check_key({}, space, key);
     Query upsert = session_.change(
         "INSERT INTO key_value (space, key, value) VALUES (?, ?, ?)"
         " ON CONFLICT (space, key) DO UPDATE SET value = excluded.value");
@@ -47,6 +48,7 @@ StorageResult<bool> SqlAccountData::put(const xmpp::Jid& account, std::string_vi
                                         std::string_view key, std::string_view value,
                                         const DataLimits& limits) {
   return session_.guarded([&] {
+    check_key(account, space, key);
     Query others = session_.query(
         "SELECT COUNT(*), COALESCE(SUM(bytes), 0) FROM account_data"
         " WHERE host = ? AND username = ? AND space = ? AND key <> ?");

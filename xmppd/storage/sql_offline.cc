@@ -33,6 +33,7 @@ StorageResult<OfflineOutcome> SqlOfflineMessages::add(const Jid& account,
         " COALESCE(SUM(CASE WHEN sender = ? THEN 1 ELSE 0 END), 0)"
         " FROM offline_messages WHERE host = ? AND username = ?");
     const std::string sender(message.sender.bare_str());
+    check_key(account, sender);
     used.bind(sender).bind(account.domain()).bind(account.local()).step();
     const auto is_above = [&](int column, std::uint64_t more, std::uint64_t limit) {
       return static_cast<std::uint64_t>(used.integer(column)) + more > limit;

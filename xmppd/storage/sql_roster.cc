@@ -85,6 +85,8 @@ StorageResult<void> SqlRosters::put(const Jid& account, const RosterContact& con
   return session_.guarded([&] {
     remove(account, contact.jid);
     if (contact.is_empty()) return;
+    check_key(account, contact.jid.str());
+    for (const std::string& group : contact.groups) check_key(account, contact.jid.str(), group);
     Query insert = session_.change(
         "INSERT INTO roster_contacts (host, username, contact, listed, name, subscription, asked,"
         " approved, request) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");

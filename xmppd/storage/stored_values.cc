@@ -1,8 +1,15 @@
-// What is read back is believed only as far as it can be what was written.
+// What may be written, and what is read back, which is believed only as far as it can be what was
+// written.
 #include "storage/stores.h"
 #include "xmpp/base/utf8.h"
 
 namespace xmppd::sql {
+
+void check_key(const xmpp::Jid& account, std::string_view first, std::string_view second) {
+  if (fits_key(account, first, second)) return;
+  throw DatabaseError(StorageErrorCode::constraint,
+                      "a key has more than " + std::to_string(kKeyBytesMax) + " bytes");
+}
 
 xmpp::Jid jid_from(std::string_view text) {
   auto jid = xmpp::Jid::parse(text);

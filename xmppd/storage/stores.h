@@ -27,6 +27,9 @@ namespace xmppd::sql {
 [[nodiscard]] xmpp::Jid jid_from(std::string_view text);
 [[nodiscard]] std::string text_from(std::string text);
 
+// Throws DatabaseError(constraint) for what exceeds kKeyBytesMax.
+void check_key(const xmpp::Jid& account, std::string_view first, std::string_view second = {});
+
 class SqlAccounts final : public Accounts {
  public:
   explicit SqlAccounts(Session& session) : session_(session) {}

@@ -455,6 +455,24 @@ TEST(SmStored, PresencesDoNotQueueForTheDatabase) {
   EXPECT_EQ(account->sessions().front()->priority(), 100) << "the last one is stored";
 }
 
+// As RFC 6121 4.7.2.3 and XML Schema allow it to be written.
+TEST(SmStored, APriorityIsRestoredHoweverItIsWritten) {
+  for (const auto& [text, priority] :
+       {std::pair("-1", -1), std::pair(" -1 ", -1), std::pair("+5", 5), std::pair("\n127", 127)}) {
+    sim::SimDisk disk("sm", 1);
+    World world({.seed = 1, .workers = 1, .disk = &disk});
+    world.add_account("u0@localhost");
+    RawClient client(world);
+    client.write(login("u0") + kEnable + "<presence><priority>" + text + "</priority></presence>");
+    world.run_for(kSecond);
+    world.kill_and_restart();
+    Account* account = world.server().worker(0).accounts().find(*xmpp::Jid::parse("u0@localhost"));
+    ASSERT_NE(account, nullptr);
+    ASSERT_EQ(account->sessions().size(), 1U);
+    EXPECT_EQ(account->sessions().front()->priority(), priority) << "'" << text << "'";
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, PowerCut, testing::Range(1U, 6U));
 
 }  // namespace

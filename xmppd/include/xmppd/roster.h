@@ -39,6 +39,7 @@ enum class RosterOutcome : std::uint8_t {
   unchanged,  // `edit` changed nothing
   refused,    // `edit` said no
   full,       // the roster, or the list of requests, is at its limit
+  too_long,   // the addresses, or they and a group, exceed kKeyBytesMax
   busy,       // too much waits for this roster
   failed,     // storage refused it
 };

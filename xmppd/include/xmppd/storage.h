@@ -70,6 +70,20 @@ struct StorageError {
 template <typename T>
 using StorageResult = Result<T, StorageError>;
 
+// What a row is found by has at most this many bytes together: the account's host and localpart,
+// then e.g. an address and a group, or a space and a key. An index of PostgreSQL's holds no more
+// (2,704 with what it adds), and SQLite promises the same. The longest bare address fits beside an
+// account of 553 bytes.
+inline constexpr std::size_t kKeyBytesMax = 2'600;
+
+// Can such a row be put? Stores refuse it (constraint) if not; whoever has its parts from peers
+// asks before, so that the answer is theirs.
+[[nodiscard]] inline bool fits_key(const xmpp::Jid& account, std::string_view first,
+                                   std::string_view second = {}) noexcept {
+  return account.domain().size() + account.local().size() + first.size() + second.size() <=
+         kKeyBytesMax;
+}
+
 // An account as stored: never a password. (xmppd::Account is the live object on its owner.)
 struct XMPPD_API AccountRecord {
   xmpp::Jid jid;  // bare, with a localpart
