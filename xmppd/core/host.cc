@@ -77,7 +77,10 @@ xmpp::Completion<StorageResult<bool>> Host::change_password(const xmpp::Jid& acc
   xmpp::Completion<StorageResult<bool>> change;
   auto done = [this, account, error = std::move(error), except = std::move(except),
                ticket = change.ticket()](StorageResult<bool> stored) {
-    if (stored && *stored) end_sessions(account, error, except);
+    if (stored && *stored) {
+      worker_.server().key_generations().raise(account);
+      end_sessions(account, error, except);
+    }
     ticket.complete(std::move(stored));
   };
   worker_.server().storage().write_then(
