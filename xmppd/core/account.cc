@@ -21,6 +21,7 @@ Session* Account::find_session(std::string_view resource) const noexcept {
 }
 
 bool Account::is_active() const noexcept {
+  if (is_outdated_ && sessions_.empty()) return false;
   return loaded_epoch_ == host_.profile_.account_epoch();
 }
 

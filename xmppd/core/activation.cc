@@ -57,7 +57,8 @@ void Activator::hold_sent(Session& session, Stanza stanza) {
 xmpp::Completion<ActivationOutcome> Activator::activate(const Jid& jid, Host& host) {
   xmpp::Completion<ActivationOutcome> done;
   Account& account = worker_.accounts().get_or_make(jid, host);
-  if (account.is_active()) {
+  // Sessions that end meanwhile keep what an account that was removed had; no new one begins so.
+  if (account.is_active() && !account.is_outdated_) {
     done.ticket().complete(ActivationOutcome::ready);
   } else {
     begin(account).tickets.push_back(done.ticket());
@@ -76,10 +77,10 @@ void Activator::forget(const Jid& jid) {
   worker_.accounts().forget_absent(jid);
   Account* account = worker_.accounts().find(jid);
   if (account == nullptr) return;
+  account->is_outdated_ = true;
   if (account->activation_) {
     account->activation_->is_outdated = true;
   } else {
-    account->is_outdated_ = true;
     worker_.accounts().drop_if_idle(*account);
   }
 }
@@ -124,8 +125,9 @@ void Activator::read(Account& account) {
     on_read(jid, id, std::move(outcome));
   };
   const auto& profile = account.host_.profile_;
+  const std::uint64_t known_epoch = account.is_outdated_ ? 0 : account.loaded_epoch_;
   worker_.server().storage().read_then(worker_.reactor(), account.jid_, std::move(done), load,
-                                       account.jid_, account.loaded_epoch_, profile.account_epoch(),
+                                       account.jid_, known_epoch, profile.account_epoch(),
                                        profile.account_loaders());
 }
 
@@ -152,8 +154,8 @@ void Activator::on_read(const Jid& jid, std::uint64_t id, StorageResult<Loaded> 
     }
     return;
   }
-  // A session is proof of the account, whatever the database says.
-  const bool exists = outcome->exists || !account->sessions_.empty();
+  // A session is proof of the account, whatever the database says; but not of the next one.
+  const bool exists = outcome->exists || (!account->is_outdated_ && !account->sessions_.empty());
   if (exists) {
     const auto& wanted = *account->host_.profile_.account_loaders();
     for (auto& [loader, value] : outcome->states) {
@@ -162,13 +164,14 @@ void Activator::on_read(const Jid& jid, std::uint64_t id, StorageResult<Loaded> 
       account->slots_.put(*loader.slot, std::move(value));
     }
     account->loaded_epoch_ = outcome->epoch;
+    account->is_outdated_ = false;
     if (!account->is_active()) {
       // A module came while this was read: whoever waits goes on waiting for its state.
       read(*account);
       return;
     }
   } else {
-    account->loaded_epoch_ = 0;
+    if (account->sessions_.empty()) account->loaded_epoch_ = 0;
     worker_.accounts().note_absent(jid, worker_.reactor().now());
   }
   finish(*account, exists);

@@ -116,6 +116,7 @@ ResultTask change_password(CommandContext& context, CommandArguments arguments) 
   auto changed = co_await changing;
   if (!changed) co_return xmpp::Err(storage_failed(changed.error()));
   if (!*changed) co_return xmpp::Err(no_account(jid));
+  context.server.key_generations().raise(jid);
   auto refreshing = refresh_hashes(context, jid);
   co_await std::move(refreshing);
   co_return done(jid, "has a new password");

@@ -51,11 +51,45 @@ void Host::end_sessions(const xmpp::Jid& account, xmpp::StreamError error, xmpp:
   });
 }
 
-void Host::end_account(const xmpp::Jid& account, RosterRecord roster, xmpp::StreamError error) {
+xmpp::Completion<StorageResult<bool>> Host::remove_account(const xmpp::Jid& account,
+                                                           xmpp::StreamError error) {
+  xmpp::Completion<StorageResult<bool>> removal;
   auto& owner = worker_.server().worker(owner_of(account, worker_.server().worker_count()));
-  owner.call([&owner, account, roster = std::move(roster), error = std::move(error)] {
-    owner.end_account(account, roster, error);
-  });
+  auto done = [&owner, account, error = std::move(error),
+               ticket = removal.ticket()](StorageResult<std::optional<RosterRecord>> removed) {
+    if (!removed) return ticket.complete(xmpp::Err(removed.error()));
+    const bool was_there = removed->has_value();
+    owner.call([&owner, account, roster = std::move(*removed).value_or(RosterRecord()), error] {
+      owner.end_account(account, roster, error);
+    });
+    ticket.complete(was_there);
+  };
+  worker_.server().storage().write_then(
+      worker_.reactor(), account, std::move(done),
+      [](Tx& tx, const xmpp::Jid& who) { return xmppd::remove_account(tx, who); }, account);
+  return removal;
+}
+
+xmpp::Completion<StorageResult<bool>> Host::change_password(const xmpp::Jid& account,
+                                                            std::vector<xmpp::sasl::ScramKeys> keys,
+                                                            xmpp::StreamError error,
+                                                            xmpp::Jid except) {
+  xmpp::Completion<StorageResult<bool>> change;
+  auto done = [this, account, error = std::move(error), except = std::move(except),
+               ticket = change.ticket()](StorageResult<bool> stored) {
+    if (stored && *stored) {
+      worker_.server().key_generations().raise(account);
+      end_sessions(account, error, except);
+    }
+    ticket.complete(std::move(stored));
+  };
+  worker_.server().storage().write_then(
+      worker_.reactor(), account, std::move(done),
+      [](Tx& tx, const xmpp::Jid& who, const std::vector<xmpp::sasl::ScramKeys>& fresh) {
+        return tx.accounts().set_keys(who, fresh);
+      },
+      account, std::move(keys));
+  return change;
 }
 
 std::string_view server_version() noexcept {

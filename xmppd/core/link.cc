@@ -334,7 +334,11 @@ bool Link::handle(xmpp::Event& event) {
   } else if (auto* enable = std::get_if<xmpp::EnableRequested>(&event)) {
     on_enable(*enable);
   } else if (auto* resumption = std::get_if<xmpp::ResumeRequested>(&event)) {
-    on_resume(*resumption);
+    if (are_keys_current()) {
+      on_resume(*resumption);
+    } else {
+      tasks_.spawn(resume_confirmed(*resumption));
+    }
   } else if (auto* dead = std::get_if<xmpp::StreamFailed>(&event)) {
     xmpp::log::debug(kLog, "stream error",
                      {kv("condition", to_string(dead->error.condition)),

@@ -102,6 +102,13 @@ class Link final : private xmpp::net::Flushable {
   void on_header(const xmpp::HeaderReceived& header);
   void on_start_tls();
   void on_authenticated(const xmpp::Authenticated& event);
+  // The keys that a login proves, and whether they may have changed since.
+  [[nodiscard]] std::uint32_t key_generation_of(std::string_view username) const;
+  void note_keys(std::uint32_t generation, const xmpp::sasl::ScramKeys& keys);
+  [[nodiscard]] bool are_keys_current() const noexcept;
+  // Looks them up again if they may have changed. False: they have, or nobody knows; the link ends.
+  xmpp::Task<bool> confirm_keys();
+  xmpp::Task<void> resume_confirmed(xmpp::ResumeRequested event);
   xmpp::Task<void> bind(std::string resource);
   void bind_active(const std::string& resource);
   void on_stanza(xmpp::ParsedStanza& parsed);
@@ -174,6 +181,11 @@ class Link final : private xmpp::net::Flushable {
   xmpp::OutputChain ciphertext_;
   xmpp::Stream stream_;
   Host* host_ = nullptr;
+  struct ProvedKeys {
+    std::uint32_t generation;
+    xmpp::sasl::ScramKeys keys;
+  };
+  std::unique_ptr<ProvedKeys> proved_;  // until there is a session
   std::unique_ptr<Session> session_;
   xmpp::Timer timer_;
   xmpp::Instant connected_at_;

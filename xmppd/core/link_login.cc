@@ -120,10 +120,56 @@ void Link::arrive(Worker& owner, const xmpp::Jid& jid) {
   if (tls_ && !is_dead_ && !is_closing_ && !has_held_) feed_tls({});
 }
 
+std::uint32_t Link::key_generation_of(std::string_view username) const {
+  const auto jid = xmpp::Jid::make(username, host_->name());
+  return jid ? server_.key_generations().of(*jid) : 0;
+}
+
+void Link::note_keys(std::uint32_t generation, const xmpp::sasl::ScramKeys& keys) {
+  proved_ = std::make_unique<ProvedKeys>(ProvedKeys{generation, keys});
+}
+
+bool Link::are_keys_current() const noexcept {
+  return !proved_ || proved_->generation == server_.key_generations().of(stream_.jid());
+}
+
+xmpp::Task<bool> Link::confirm_keys() {
+  while (!are_keys_current()) {
+    const auto generation = server_.key_generations().of(stream_.jid());
+    auto pending = find_account(server_.storage(), worker_->reactor(), stream_.jid().local(),
+                                std::string(host_->name()));
+    auto found = co_await pending;
+    if (!found) {
+      log_storage_failure(found.error());
+      fail({StreamCondition::resource_constraint, {}});
+      co_return false;
+    }
+    const auto* stored = found->has_value() ? (**found).find_keys(proved_->keys.hash) : nullptr;
+    if (stored == nullptr || !(*stored == proved_->keys)) {
+      // It may come back and prove what counts now.
+      fail({StreamCondition::not_authorized,
+            found->has_value() ? "Password changed" : "Account deleted"});
+      co_return false;
+    }
+    proved_->generation = generation;
+  }
+  co_return true;
+}
+
 // Hooks of the session's own sending want to know the account, too.
 xmpp::Task<void> Link::bind(std::string resource) {
-  auto activating = worker_->activator().activate(stream_.jid(), *host_);
-  auto outcome = co_await activating;
+  auto outcome = ActivationOutcome::failed;
+  do {
+    if (!are_keys_current()) {
+      auto confirming = confirm_keys();
+      const bool is_confirmed = co_await std::move(confirming);
+      if (!is_confirmed) co_return;
+    }
+    auto activating = worker_->activator().activate(stream_.jid(), *host_);
+    const auto found = co_await activating;
+    outcome = found;
+    // Or they changed while the account was read.
+  } while (outcome == ActivationOutcome::ready && !are_keys_current());
   switch (outcome) {
     case ActivationOutcome::ready:
       bind_active(resource);
@@ -173,6 +219,7 @@ void Link::bind_active(const std::string& resource) {
   }
   worker_->accounts().forget_absent(*jid);
   session_ = std::make_unique<Session>(account, *jid, this);
+  proved_.reset();
   account.sessions_.push_back(session_.get());
   worker_->count_session(1);
   Bound hook{*session_};
@@ -261,6 +308,7 @@ void Link::refresh_facts() {
 }
 
 xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash hash) {
+  const auto generation = key_generation_of(username);
   auto pending =
       find_account(server_.storage(), worker_->reactor(), username, std::string(host_->name()));
   auto found = co_await pending;
@@ -273,6 +321,7 @@ xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash 
   xmpp::sasl::ScramKeys shown;
   if (keys != nullptr) {
     shown = *keys;
+    note_keys(generation, shown);
   } else {
     // Unknown users seem to have a count that others have.
     shown.iterations = host_->facts_->fake_iterations(
@@ -284,6 +333,7 @@ xmpp::Task<void> Link::look_up_keys(std::string username, xmpp::sasl::ScramHash 
 }
 
 xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret password) {
+  const auto generation = key_generation_of(username);
   auto pending =
       find_account(server_.storage(), worker_->reactor(), username, std::string(host_->name()));
   auto found = co_await pending;
@@ -312,6 +362,7 @@ xmpp::Task<void> Link::check_password(std::string username, xmpp::Secret passwor
     } else if (!*is_right) {
       lookup = xmpp::sasl::Lookup::unknown;
     } else if (lookup == xmpp::sasl::Lookup::found) {
+      note_keys(generation, keys);
       upgrade_keys(server_, worker_->reactor(), worker_->rng(), **found, keys,
                    host_->profile_.config().auth.scram_iterations, std::move(password));
     }

@@ -175,6 +175,14 @@ Session* Link::find_resumable(std::string_view id) {
   return nullptr;
 }
 
+xmpp::Task<void> Link::resume_confirmed(xmpp::ResumeRequested event) {
+  auto confirming = confirm_keys();
+  const bool is_confirmed = co_await std::move(confirming);
+  if (!is_confirmed) co_return;
+  on_resume(event);
+  if (!is_closing_) pump();
+}
+
 void Link::on_resume(const xmpp::ResumeRequested& event) {
   Session* session = find_resumable(event.id);
   // One that its client has ended, but whose end is still to come, is gone as well.
@@ -255,6 +263,7 @@ std::unique_ptr<Session> Link::yield_session() {
 
 void Link::resume(Session& session) {
   session_ = session.is_detached() ? session.take_detached() : session.link_->yield_session();
+  proved_.reset();
   session.link_ = this;
   SmState& sm = *session.sm_;
   sm.is_ack_requested = false;

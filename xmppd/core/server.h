@@ -24,6 +24,7 @@
 #include "core/entrance.h"
 #include "core/environment.h"
 #include "core/host_facts.h"
+#include "core/key_generations.h"
 #include "core/login_throttle.h"
 #include "core/module_manager.h"
 #include "core/sm_counters.h"
@@ -82,6 +83,7 @@ class XMPPD_API Server {
   [[nodiscard]] SmCounters& sm_counters() noexcept { return *sm_counters_; }
   [[nodiscard]] AddressTable& addresses() noexcept { return addresses_; }
   [[nodiscard]] LoginThrottle& login_throttle() noexcept { return login_throttle_; }
+  [[nodiscard]] KeyGenerations& key_generations() noexcept { return key_generations_; }
   [[nodiscard]] const xmpp::TlsContext& tls_context() const noexcept { return *tls_context_; }
   [[nodiscard]] std::shared_ptr<const xmpp::StreamPolicy> stream_policy() const noexcept {
     return in_force_.load(std::memory_order_acquire)->stream_policy;
@@ -147,6 +149,7 @@ class XMPPD_API Server {
   AddressTable addresses_;
   std::unique_ptr<SmCounters> sm_counters_;
   LoginThrottle login_throttle_;
+  KeyGenerations key_generations_;
   std::atomic<std::size_t> connections_{0};
   Refusals refusals_;
   std::mutex facts_mutex_;  // taken when hosts come, never for a stanza

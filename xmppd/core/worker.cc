@@ -154,6 +154,7 @@ void Worker::end_links_of(const xmpp::Jid& account, const xmpp::StreamError& err
 
 void Worker::end_account(const xmpp::Jid& jid, const RosterRecord& roster,
                          const xmpp::StreamError& error) {
+  server_.key_generations().raise(jid);
   if (Host* host = find_host(jid.domain())) {
     router_.tell_removed(accounts_.get_or_make(jid, *host), roster);
     drop_later(jid);

@@ -35,8 +35,6 @@ constexpr xmpp::Duration kReadAgain = std::chrono::seconds(1);
 
 struct Blocklist {
   std::set<std::string, std::less<>> jids;
-  std::size_t changes = 0;       // on their way to the database
-  bool is_being_reread = false;  // one of them failed
 
   [[nodiscard]] bool has(std::string_view jid) const { return jids.find(jid) != jids.end(); }
 
@@ -48,6 +46,12 @@ struct Blocklist {
     if (has(jid.bare_str())) return true;
     return jid.is_full() && has(std::string(jid.domain()) + '/' + std::string(jid.resource()));
   }
+};
+
+// Not of the list itself, which is loaded anew when an account of the name is made again.
+struct Writing {
+  std::size_t changes = 0;       // on their way to the database
+  bool is_being_reread = false;  // one of them failed
 };
 
 // Did this session ask for the list? Then it is told of changes.
@@ -117,6 +121,7 @@ class Blocking final : public Module {
     roster_ = &scope.use<RosterService>();
     directed_ = &scope.use<DirectedPresence>();
     interest_ = scope.session_slot<Interest>();
+    writing_ = scope.account_slot<Writing>();
     list_ =
         scope.account_state<Blocklist>([](Tx& tx, const Jid& account) -> StorageResult<Blocklist> {
           auto jids = tx.blocklists().load(account);
@@ -238,7 +243,7 @@ class Blocking final : public Module {
 
   // `jids`: what was asked for, and so what sessions are told.
   Task<void> store(Account& account, Change change, Jids jids, Ticket ticket, OrderHold hold) {
-    ++account[list_].changes;
+    ++account[writing_].changes;
     auto storing = scope_->storage().write(
         scope_->reactor(), account.jid(),
         [](Tx& tx, const Jid& who, const Jids& what, bool is_block) {
@@ -246,10 +251,10 @@ class Blocking final : public Module {
         },
         account.jid(), change.jids, change.is_block);
     auto stored = co_await storing;
-    --account[list_].changes;
+    --account[writing_].changes;
     if (!stored) {
       log_failure(stored.error());
-      if (!account[list_].is_being_reread) account.spawn(*scope_, reread(account));
+      if (!account[writing_].is_being_reread) account.spawn(*scope_, reread(account));
       ticket.complete(IqReply::error(StanzaCondition::internal_server_error));
     } else {
       ticket.complete(IqReply::ok());
@@ -260,14 +265,15 @@ class Blocking final : public Module {
 
   // What the database says counts again, as soon as it says anything.
   Task<void> reread(Account& account) {
-    account[list_].is_being_reread = true;
+    account[writing_].is_being_reread = true;
     for (;;) {
       auto reading = scope_->storage().read(
           scope_->reactor(), account.jid(),
           [](Tx& tx, const Jid& who) { return tx.blocklists().load(who); }, account.jid());
       auto loaded = co_await reading;
-      if (loaded && account[list_].changes == 0) {
+      if (loaded && account[writing_].changes == 0) {
         account[list_] = make_list(*loaded);
+        account[writing_].is_being_reread = false;
         co_return;
       }
       xmpp::Completion<void> over;
@@ -358,6 +364,7 @@ class Blocking final : public Module {
   RosterService* roster_ = nullptr;
   DirectedPresence* directed_ = nullptr;
   AccountState<Blocklist> list_;
+  AccountSlot<Writing> writing_;
   SessionSlot<Interest> interest_;
   bool is_letting_through_ = false;  // while this module itself sends to, or as, who is blocked
   std::uint64_t pushes_ = 0;

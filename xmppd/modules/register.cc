@@ -200,13 +200,10 @@ class Registration final : public Module {
       if (query.username || query.password || query.form) {  // XEP-0077 3.2: it stands alone
         co_return IqReply::error({StanzaCondition::bad_request, "<remove/> stands alone"});
       }
-      auto removing = scope_->storage().write(
-          scope_->reactor(), account,
-          [](Tx& tx, const Jid& who) { return remove_account(tx, who); }, account);
+      auto removing = call.host.remove_account(
+          account, {xmpp::StreamCondition::not_authorized, "Account removed"});
       auto removed = co_await removing;
       if (!removed) co_return storage_failed(removed.error());
-      call.host.end_account(account, std::move(*removed).value_or(RosterRecord()),
-                            {xmpp::StreamCondition::not_authorized, "Account removed"});
       co_return IqReply::ok();
     }
     const bool is_readable = take_form(query);
@@ -227,18 +224,13 @@ class Registration final : public Module {
     auto deriving = derive(*password, call.host.scram_iterations());
     auto keys = co_await deriving;
     if (keys.empty()) co_return IqReply::error(StanzaCondition::resource_constraint);
-    auto storing = scope_->storage().write(
-        scope_->reactor(), account,
-        [](Tx& tx, const Jid& who, const std::vector<ScramKeys>& fresh) {
-          return tx.accounts().set_keys(who, fresh);
-        },
-        account, keys);
+    // Whoever got in with the old password goes, and may come back with the new one.
+    auto storing = call.host.change_password(account, std::move(keys),
+                                             {xmpp::StreamCondition::reset, "Password changed"},
+                                             call.request.from());
     auto stored = co_await storing;
     if (!stored) co_return storage_failed(stored.error());
     if (!*stored) co_return IqReply::error(StanzaCondition::item_not_found);
-    // Whoever got in with the old password goes, and may come back with the new one.
-    call.host.end_sessions(account, {xmpp::StreamCondition::reset, "Password changed"},
-                           call.request.from());
     co_return IqReply::ok();
   }
 

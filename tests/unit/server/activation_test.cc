@@ -203,6 +203,56 @@ TEST(Activation, ARemovedAccountIsForgotten) {
   EXPECT_NE(worker.accounts().find(juliet), nullptr);
 }
 
+// What is known of an account that was removed says nothing about the next one of that name, even
+// if a task keeps it in memory.
+TEST(Activation, ANameThatIsUsedAgainIsReadAgain) {
+  World world({.seed = 10, .workers = 1});
+  for (const auto* name : {"romeo", "juliet"}) world.add_account(name + std::string("@localhost"));
+  Watcher watcher(world);
+  RawClient romeo(world);
+  {
+    RawClient juliet(world);
+    juliet.write(login("juliet"));
+    romeo.write(login("romeo"));
+    world.run_for(kSecond);
+  }
+  const auto juliet_jid = *xmpp::Jid::parse("juliet@localhost");
+  auto& worker = world.server().worker(0);
+  Account* account = worker.accounts().find(juliet_jid);
+  ASSERT_NE(account, nullptr);
+  (*account)[watcher.state].jid = "of the first one";
+  xmpp::Completion<void> done;
+  const auto ticket = done.ticket();
+  const auto wait = [](xmpp::Completion<void> what) -> xmpp::Task<void> { co_await what; };
+  account->spawn(watcher.scope, wait(std::move(done)));
+  auto removed = world.server().storage().write_blocking(
+      juliet_jid, [](Tx& tx, const xmpp::Jid& who) { return tx.accounts().remove(who); },
+      juliet_jid);
+  ASSERT_TRUE(removed && *removed);
+  worker.call([&worker, juliet_jid] {
+    worker.end_links_of(juliet_jid, {xmpp::StreamCondition::not_authorized, {}});
+  });
+  world.run_for(kSecond);
+  romeo.write(message("juliet@localhost", "m1"));
+  world.run_for(kSecond);
+  EXPECT_TRUE(romeo.saw("id='m1'")) << "nobody is there";
+  world.add_account("juliet@localhost");
+  worker.call([&worker, juliet_jid] { worker.activator().forget(juliet_jid); });
+  world.run_for(kSecond);
+  ASSERT_EQ(worker.accounts().find(juliet_jid), account) << "the task keeps it";
+  loads = 0;
+  RawClient juliet(world);
+  juliet.write(login("juliet"));
+  world.run_for(kSecond);
+  ASSERT_TRUE(juliet.saw("</jid>")) << juliet.seen();
+  EXPECT_EQ((*account)[watcher.state].jid, "juliet@localhost");
+  EXPECT_EQ(loads, 1);
+  romeo.write(message("juliet@localhost", "m2"));
+  world.run_for(kSecond);
+  EXPECT_EQ(loads, 1) << "once";
+  ticket.complete();
+}
+
 TEST(Activation, AStorageThatFailsIsAskedAgainAndThenRefuses) {
   World world({.seed = 5, .workers = 1});
   for (const auto* name : {"romeo", "juliet", "late"}) {

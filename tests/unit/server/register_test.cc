@@ -1,9 +1,10 @@
 // What in-band registration bounds: registrations of an address, on whatever worker, and changes of
-// password that a session may have under way.
+// password that a session may have under way; and what follows such a change without the module.
 #include <gtest/gtest.h>
 
 #include <string>
 
+#include "core/module_change.h"
 #include "core/worker.h"
 #include "unit/server/raw_client.h"
 
@@ -110,6 +111,49 @@ TEST(Register, OneChangeOfPasswordAtATime) {
   EXPECT_EQ(client.seen().find("<resource-constraint", refused + 1), std::string::npos)
       << "the last one has ended";
   EXPECT_TRUE(client.saw("id='c3'"));
+}
+
+// Romeo is here twice, and the module goes for good while what he asked it for is being stored.
+class RegisterUnloaded : public testing::Test {
+ protected:
+  RegisterUnloaded() {
+    world.add_account("romeo@localhost");
+    one.write(login("romeo"));
+    std::string bind = kBind;
+    other.write(kHeader + plain("romeo") + kHeader + bind.replace(bind.find(">r<"), 3, ">s<"));
+    world.run_for(kSecond);
+  }
+  void ask_and_unload(const std::string& request) {
+    ASSERT_TRUE(one.saw("</jid>") && other.saw("</jid>"));
+    world.stall_storage(world.now() + kRetireWait + 3 * kSecond);
+    one.write(request);
+    world.run_for(kSecond);
+    world.server().worker(0).call([this] {
+      world.server().worker(0).find_profile("default")->change(
+          {{"register"}, {}, std::make_shared<const ProfileConfig>()},
+          [this](const std::string& error) { said = error; });
+    });
+    world.run_for(kRetireWait + kSecond);
+    EXPECT_EQ(said, "") << "its task is no more";
+    EXPECT_FALSE(other.saw("<stream:error>"));
+    world.run_for(5 * kSecond);
+  }
+  World world{{.seed = 8, .workers = 1}};
+  RawClient one{world};
+  RawClient other{world};
+  std::string said = "still under way";
+};
+
+TEST_F(RegisterUnloaded, AChangedPasswordEndsTheOtherSessions) {
+  ask_and_unload(set_password("c", "romeo"));
+  EXPECT_TRUE(other.saw("<reset") && other.saw("Password changed")) << other.seen();
+  EXPECT_FALSE(one.saw("<stream:error>")) << one.seen();
+}
+
+TEST_F(RegisterUnloaded, ARemovedAccountHasNoSessions) {
+  ask_and_unload("<iq type='set' id='c'><query xmlns='jabber:iq:register'><remove/></query></iq>");
+  EXPECT_TRUE(other.saw("<not-authorized") && other.saw("Account removed")) << other.seen();
+  EXPECT_TRUE(one.saw("<not-authorized")) << one.seen();
 }
 
 }  // namespace

@@ -95,8 +95,9 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   std::unique_ptr<Activation> activation_;  // set while it is loaded: stanzas wait
   std::unique_ptr<StrandMap> strands_;      // while stanzas of somebody wait
   std::uint64_t loaded_epoch_ = 0;          // what is loaded; 0: not even existence
-  bool is_outdated_ = false;                // was removed: not kept when nothing needs it any more
-  TaskBag tasks_;                           // last member: tasks go before what they use
+  // Was removed: what is loaded counts only for sessions that are about to end.
+  bool is_outdated_ = false;
+  TaskBag tasks_;  // last member: tasks go before what they use
 };
 
 }  // namespace xmppd

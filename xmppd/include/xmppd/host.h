@@ -13,12 +13,15 @@
 #include <string_view>
 #include <vector>
 
+#include "xmpp/base/task.h"
 #include "xmpp/core/form.h"
 #include "xmpp/core/jid.h"
 #include "xmpp/core/stanza.h"
 #include "xmpp/core/stream_error.h"
+#include "xmpp/sasl/credentials.h"
 #include "xmppd/export.h"
 #include "xmppd/slot.h"
+#include "xmppd/storage.h"
 #include "xmppd/task_bag.h"
 
 namespace xmppd {
@@ -26,7 +29,6 @@ namespace xmppd {
 class Worker;
 class HostFacts;
 class ProfileRuntime;
-struct RosterRecord;
 
 // Of xmppd, e.g. "0.1.0".
 [[nodiscard]] XMPPD_API std::string_view server_version() noexcept;
@@ -63,9 +65,16 @@ class XMPPD_API Host {
 
   // Ends all sessions of an account of this host, on its owner, but that of the full JID `except`.
   void end_sessions(const xmpp::Jid& account, xmpp::StreamError error, xmpp::Jid except = {});
-  // The same for an account that was removed from storage (remove_account()), after the hook
-  // Removed.
-  void end_account(const xmpp::Jid& account, RosterRecord roster, xmpp::StreamError error);
+  // Removes an account of this host from storage and ends its sessions, after the hook Removed.
+  // Like change_password() it is carried through once it has begun, also if whoever waits for the
+  // outcome goes meanwhile. False: there was none.
+  [[nodiscard]] xmpp::Completion<StorageResult<bool>> remove_account(const xmpp::Jid& account,
+                                                                     xmpp::StreamError error);
+  // Replaces an account's keys and ends its sessions but that of the full JID `except`: whoever got
+  // in with the old password goes. False: there is no such account.
+  [[nodiscard]] xmpp::Completion<StorageResult<bool>> change_password(
+      const xmpp::Jid& account, std::vector<xmpp::sasl::ScramKeys> keys, xmpp::StreamError error,
+      xmpp::Jid except);
 
   // Sends a stanza in the name of this host or of one of its accounts; `from` must be set.
   void send(xmpp::Stanza stanza);

@@ -333,7 +333,7 @@ class Tx {
 };
 
 // Removes an account with everything that is kept of it. What its contacts have to be told of
-// (Host::end_account()), or nullopt: there is none.
+// (Worker::end_account()), or nullopt: there is none.
 [[nodiscard]] inline StorageResult<std::optional<RosterRecord>> remove_account(
     Tx& tx, const xmpp::Jid& jid) {
   auto roster = tx.rosters().load(jid);
