@@ -82,6 +82,10 @@ void Courier::on_event(xmpp::Event event) {
   } else if (auto* resumed = std::get_if<xmpp::Resumed>(&event)) {
     has_resumed_ = true;
     acknowledge(resumed->handled);
+    // After a crash of its machine a server may know less than it said: both go on from there, or
+    // the last stanzas would seem unacknowledged at the next resumption, and come twice.
+    if (acknowledged_ != resumed->handled && on_forgotten) on_forgotten(*this);
+    acknowledged_ = resumed->handled;
   } else if (auto* failed = std::get_if<xmpp::ResumptionFailed>(&event)) {
     note("cannot resume");
     if (failed->handled) acknowledge(*failed->handled);
@@ -137,7 +141,6 @@ void Courier::on_nonza(xmpp::xml::Element element) {
 }
 
 void Courier::acknowledge(std::uint32_t handled) {
-  // (After a crash of its machine a server may know less than it said.)
   while (static_cast<std::int32_t>(handled - acknowledged_) > 0 && !unacknowledged_.empty()) {
     ++acknowledged_;
     const xmpp::Stanza stanza = std::move(unacknowledged_.front());

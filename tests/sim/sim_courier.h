@@ -42,6 +42,7 @@ class Courier final : public xmpp::LinkObserver {
   std::function<void(Courier&, const std::string& id)> on_acknowledged;
   // An earlier stream is lost: what was received on it may come again.
   std::function<void(Courier&)> on_fresh_stream;
+  std::function<void(Courier&)> on_forgotten;  // resumed, the server has got less than it said
   // The stream ended by an error, which has this name.
   std::function<void(Courier&, std::string_view)> on_stream_error;
 

@@ -39,6 +39,9 @@ Post::Post(const Stage& stage, std::uint64_t seed) : stage_(stage), seats_(kCour
       if (stage_.has_faults || condition == "conflict") return;
       stage_.fail(who.name() + " had its stream ended by " + std::string(condition));
     };
+    courier.on_forgotten = [this](Courier& who) {
+      if (!stage_.has_faults) stage_.fail(who.name() + " is told less than before by <resumed/>");
+    };
     courier.on_fresh_stream = [this, i](Courier&) { on_return(seats_[i]); };
   }
 }
