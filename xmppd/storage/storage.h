@@ -4,10 +4,10 @@
 // SQLite has one writer, PostgreSQL several: a key belongs to the writer hash(key) % writers, so
 // that a key's operations stay in order. A writer takes what is queued (at most 1,000), never waits
 // for more: BEGIN, the closures, COMMIT, then every outcome is delivered. On any error: ROLLBACK,
-// then each closure once in a transaction of its own. A COMMIT of unknown outcome is reported
-// unavailable and not repeated, but for reads. Reads run on readers, each with a connection of its
-// own, unless their key has writes pending: then they queue behind those at its writer. ":memory:"
-// has one connection, so all reads run at the writer.
+// then the same with each half, down to one closure in a transaction of its own. A COMMIT of
+// unknown outcome is reported unavailable and not repeated, but for reads. Reads run on readers,
+// each with a connection of its own, unless their key has writes pending: then they queue behind
+// those at its writer. ":memory:" has one connection, so all reads run at the writer.
 //
 // Without threads (simulator, tests) somebody calls run_one().
 //
