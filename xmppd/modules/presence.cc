@@ -169,27 +169,30 @@ class Presence final : public Module, public DirectedPresence {
     return Verdict::handled;
   }
 
+  // RFC 6121 4.2.2 and 4.4.2: to all own available resources, the sender included. On the way that
+  // directed presence takes, too, so that neither overtakes the other (RFC 6120 10.1).
   static Verdict on_available(Available& hook) {
-    for (Session* other : hook.session.account().sessions()) {
-      if (!other->is_available()) continue;
-      // RFC 6121 4.2.2 and 4.4.2: to all own available resources, the sender included.
-      other->deliver(addressed(*hook.session.presence(), other->jid().bare()));
-      if (hook.is_initial && other != &hook.session) {
-        hook.session.deliver(addressed(*other->presence(), hook.session.jid().bare()));
-      }
+    Account& account = hook.session.account();
+    account.send(addressed(*hook.session.presence(), account.jid()));
+    if (!hook.is_initial) return Verdict::pass;
+    for (Session* other : account.sessions()) {
+      if (!other->is_available() || other == &hook.session) continue;
+      hook.session.deliver(addressed(*other->presence(), account.jid()));
     }
     return Verdict::pass;
   }
 
   Verdict on_unavailable(Unavailable& hook) {
+    Account& account = hook.session.account();
     const auto& presence = *hook.session.presence();
-    for (Session* other : hook.session.account().sessions()) {
-      // RFC 6121 4.5.2: also to the resource that sent it (a link that is closing drops it).
-      if (other->is_available() || other == &hook.session) {
-        other->deliver(addressed(presence, other->jid().bare()));
-      }
-    }
+    // RFC 6121 4.5.2: also to the resource that sent it (a link that is closing drops it).
+    hook.session.deliver(addressed(presence, account.jid()));
     tell_directed(hook.session, presence);
+    const auto& sessions = account.sessions();
+    if (std::any_of(sessions.begin(), sessions.end(),
+                    [](const Session* other) { return other->is_available(); })) {
+      account.send(addressed(presence, account.jid()));
+    }
     return Verdict::pass;
   }
 

@@ -140,6 +140,30 @@ TEST_F(Order, ASessionThatHoldsIsNotRead) {
   EXPECT_TRUE(romeo.saw("</stream:stream>"));
 }
 
+// Nor do the other sessions of an account hear of its presence out of order.
+TEST_F(Order, PresenceDoesNotOvertakeDirectedPresence) {
+  RawClient desk(world);
+  desk.write(login("juliet", "desk") + "<presence/>");
+  world.run_for(kSecond);
+  const std::string open = "<presence to='juliet@localhost/desk'><status>";
+  juliet.write(open + "first</status></presence>" + message("hold") +
+               "<presence type='unavailable'/>" + "<presence><status>again</status></presence>" +
+               "<presence type='unavailable'/>" + open + "second</status></presence>" +
+               "<presence type='unavailable'/>" + "<presence><status>last</status></presence>");
+  world.run_for(kSecond);
+  EXPECT_FALSE(desk.saw("last"));
+  holder.holds.clear();
+  world.run_for(kSecond);
+  const std::string& seen = desk.seen();
+  std::size_t at = 0;
+  for (const std::string what :
+       {"first", "unavailable", "again", "unavailable", "second", "unavailable", "last"}) {
+    at = seen.find(what, at);
+    ASSERT_NE(at, std::string::npos) << what << " does not come in its turn: " << seen;
+  }
+  EXPECT_EQ(seen.find("unavailable", at), std::string::npos) << seen;
+}
+
 // What comes later is not reported by the socket again.
 TEST_F(Order, ASessionThatHeldWhileItWasSilentIsReadAgain) {
   holder.is_of_session = true;

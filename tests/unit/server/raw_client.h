@@ -21,17 +21,19 @@ using sim::SimWorld;
 inline const std::string kHeader =
     "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' "
     "to='localhost' version='1.0'>";
-inline const std::string kBind =
-    "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>r</resource>"
-    "</bind></iq>";
+inline std::string bind(const std::string& resource) {
+  return "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>" +
+         resource + "</resource></bind></iq>";
+}
+inline const std::string kBind = bind("r");
 
 inline std::string plain(const std::string& user) {
   using namespace std::string_literals;
   return "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>" +
          xmpp::base64_encode("\0"s + user + "\0"s + std::string(sim::kPassword)) + "</auth>";
 }
-inline std::string login(const std::string& user) {
-  return kHeader + plain(user) + kHeader + kBind;
+inline std::string login(const std::string& user, const std::string& resource = "r") {
+  return kHeader + plain(user) + kHeader + bind(resource);
 }
 
 // A world with a loop for its clients.
