@@ -2,6 +2,7 @@
 
 import os
 
+from collisions import colliding_addresses
 from hostile import CONTACTS, REQUESTS, HostileTest, main, wire
 from test_strangers import BOMBS
 
@@ -200,6 +201,20 @@ def bombs(target):
     return step
 
 
+def collisions(target):
+    """Messages to names that nobody has and that share one hash, for whom hashes by std::hash."""
+    addresses = colliding_addresses(4096, "localhost")
+    peers = [target.login(f"a{n}") for n in range(1, 5)]
+
+    def step(number):
+        peer = peers[number % len(peers)]
+        first = number * 100 % len(addresses)
+        peer.send("".join(message(address, "x", "headline")
+                          for address in addresses[first:first + 100]))
+        peer.drain()
+    return step
+
+
 # ---- stream management
 
 def unacknowledged(target):
@@ -274,6 +289,9 @@ class Amplification(HostileTest):
 
     def test_names_of_nobody(self):
         self.attack(strangers_names, rate=40, memory_mib=48)
+
+    def test_colliding_names(self):
+        self.attack(collisions, rate=40, memory_mib=48)
 
 
 class Storage(HostileTest):
