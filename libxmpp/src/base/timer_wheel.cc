@@ -8,6 +8,7 @@
 #include "xmpp/base/timer_wheel.h"
 
 #include <bit>
+#include <iterator>
 #include <utility>
 
 #include "xmpp/base/assert.h"
@@ -42,8 +43,11 @@ TimerWheel::TimerWheel(Instant start) noexcept : tick_(floor_tick(start)) {}
 
 TimerWheel::~TimerWheel() {
   XMPP_ASSERT(!advancing_);
-  for (Timer*& head : slots_) {
-    while (head != nullptr) unlink(*head);
+  for (std::uint32_t slot = 0; slot < std::size(slots_); ++slot) {
+    while (Timer* first = slots_[slot]) {
+      XMPP_ASSERT(first->slot_ == slot);
+      unlink(*first);
+    }
   }
 }
 
