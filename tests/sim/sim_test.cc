@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "sim/sim_bounds.h"
+#include "sim/sim_tenants.h"
 #include "sim/sim_workload.h"
 #include "xmpp/base/log.h"
 
@@ -95,6 +96,7 @@ int run(const Arguments& arguments, std::FILE* trace) {
     // Short, so that some come too late to take up their streams.
     config = "[profile.default.module.sm]\nresume_window = \"2s\"\n";
     config += sim::Bounds::kConfig;
+    config += sim::Tenants::kConfig;
   }
   sim::SimWorld world({.seed = arguments.seed,
                        .workers = static_cast<unsigned>(arguments.workers),

@@ -58,6 +58,31 @@ void SimUser::send(const xmpp::Stanza& stanza) {
   link_->touch();
 }
 
+void SimUser::send_nonza(std::string_view markup) {
+  link_->stream().send_nonza(markup);
+  link_->touch();
+}
+
+void SimUser::set_password(const std::string& password) {
+  passwords_ = xmpp::sasl::make_salted_password_cache(4);
+  auto policy = std::make_shared<xmpp::StreamPolicy>(*policy_);
+  policy->password = xmpp::Secret(password);
+  policy->password_cache = passwords_.get();
+  policy->pause_before_authentication = false;
+  policy_ = std::move(policy);
+}
+
+void SimUser::pause_next() {
+  auto policy = std::make_shared<xmpp::StreamPolicy>(*policy_);
+  policy->pause_before_authentication = true;
+  policy_ = std::move(policy);
+}
+
+void SimUser::start_authentication() {
+  link_->stream().start_authentication();
+  link_->touch();
+}
+
 void SimUser::close() {
   note("closes");
   link_->stream().close();
@@ -93,6 +118,9 @@ void SimUser::on_event(xmpp::Event event) {
   } else if (auto* bound = std::get_if<xmpp::Bound>(&event)) {
     note("is bound as " + std::string(bound->jid.str()));
     is_bound_ = true;
+    if (on_bound) on_bound(*this);
+  } else if (xmpp::is<xmpp::ReadyToAuthenticate>(event)) {
+    if (on_ready) on_ready(*this);
   } else if (auto* failed = std::get_if<xmpp::StreamFailed>(&event)) {
     note("stream error " + std::string(to_string(failed->error.condition)) +
          (failed->by_peer ? " from the server" : " of its own"));

@@ -57,6 +57,12 @@ class SimUser final : public xmpp::LinkObserver {
   // REQUIRES: !is_connected().
   void connect(const LinkQuality& quality);
   void send(const xmpp::Stanza& stanza);
+  void send_nonza(std::string_view markup);
+  // For the connections to come.
+  void set_password(const std::string& password);
+  // The next connection stops before it logs in and calls on_ready; start_authentication() goes on.
+  void pause_next();
+  void start_authentication();
   // Ends the stream in order.
   void close();
   // Breaks the connection; the server sees a reset.
@@ -68,6 +74,8 @@ class SimUser final : public xmpp::LinkObserver {
   // Every stanza that arrives, and the end of a life (in order or not).
   std::function<void(SimUser&, const xmpp::Stanza&)> on_stanza;
   std::function<void(SimUser&)> on_end;
+  std::function<void(SimUser&)> on_ready;
+  std::function<void(SimUser&)> on_bound;
   // The end of a stream by an error, bound or not.
   std::function<void(SimUser&, const xmpp::StreamFailed&)> on_stream_error;
 

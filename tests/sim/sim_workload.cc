@@ -8,8 +8,12 @@
 #include "sim/sim_blocking.h"
 #include "sim/sim_bounds.h"
 #include "sim/sim_carbons.h"
+#include "sim/sim_curious.h"
+#include "sim/sim_idle.h"
 #include "sim/sim_keeper.h"
+#include "sim/sim_operator.h"
 #include "sim/sim_post.h"
+#include "sim/sim_tenants.h"
 #include "xmpp/xep/delay.h"
 #include "xmpp/xep/ping.h"
 #include "xmppd/storage.h"
@@ -86,6 +90,10 @@ void Workload::add_parts(std::uint64_t seed, bool has_faults) {
   parts_.push_back(std::make_unique<Copies>(stage, seed));
   parts_.push_back(std::make_unique<Keeper>(stage, seed));
   parts_.push_back(std::make_unique<Bounds>(stage, seed));
+  parts_.push_back(std::make_unique<Idle>(stage, seed));
+  parts_.push_back(std::make_unique<Curious>(stage, seed));
+  parts_.push_back(std::make_unique<Tenants>(stage, seed));
+  if (!has_faults) parts_.push_back(std::make_unique<Operator>(stage, seed));
 }
 
 Workload::~Workload() = default;
