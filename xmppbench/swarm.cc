@@ -186,7 +186,7 @@ void Shard::make_client(User& user) {
   if (options_.tls != xmpp::ClientOptions::Tls::none) {
     // Without a context (bad --ca) each client fails with the reason.
     if (!tls_context_) {
-      auto made = make_client_tls(client, options_.tls == xmpp::ClientOptions::Tls::direct);
+      auto made = make_client_tls(client);
       if (made) tls_context_ = *std::move(made);
     }
     client.tls_context = tls_context_;
