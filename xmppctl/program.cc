@@ -65,7 +65,8 @@ class Program {
       if (!password) return usage_error(password.error());
       invocation.args->set(invocation.password_argument, password->reveal());
     }
-    auto result = client.request(invocation.command.full_name, invocation.args);
+    auto result =
+        client.request(invocation.command.full_name, invocation.args, invocation.timeout_s);
     if (!result) return fail(result.error());
     if (invocation.command.ends_server) client.wait_for_exit();
     around_.out << (globals_.is_json ? to_json(*result) + '\n' : render(*result));
@@ -119,6 +120,9 @@ class Program {
   }
   int fail(const Failure& failure) {
     if (const auto* gone = std::get_if<Unreachable>(&failure)) return fail(*gone);
+    if (const auto* unfinished = std::get_if<Unfinished>(&failure)) {
+      return report(kExitRefused, "timeout", unfinished->text);
+    }
     const auto& refused = std::get<Refused>(failure);
     return report(kExitRefused, refused.code, refused.text);
   }
