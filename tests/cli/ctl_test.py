@@ -1,13 +1,17 @@
-"""xmppctl alone, against a server of the test's own: how long it waits.
+"""xmppctl alone, against a server of the test's own: how long it waits, what it does with the terminal.
 
 Usage: ctl_test.py XMPPCTL [TEST...]
 """
 import json
 import os
+import pty
+import select
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 import time
 import unittest
@@ -90,6 +94,105 @@ class Waiting(CtlTest):
     def test_no_such_time(self):
         self.assertEqual(self.ctl("weather", "--timeout", "-1").returncode, 2)
         self.assertEqual(self.ctl("weather", "--timeout", "soon").returncode, 2)
+
+
+# As much of a shell as job control takes: whoever has no parent in its session is never stopped. Says what
+# became of the command, and lets it go on when it is told.
+SHELL = """
+import os, signal, sys
+says, hears = int(sys.argv[1]), int(sys.argv[2])
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+start = os.pipe()
+command = os.fork()
+if command == 0:
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.setpgid(0, 0)
+    os.read(start[0], 1)
+    os.execv(sys.argv[3], sys.argv[3:])
+os.setpgid(command, command)
+os.tcsetpgrp(0, command)
+os.write(start[1], b"x")
+while True:
+    status = os.waitpid(command, os.WUNTRACED)[1]
+    if os.WIFSTOPPED(status):
+        os.write(says, b"stopped\\n")
+        os.read(hears, 1)
+        os.kill(-command, signal.SIGCONT)
+    else:
+        os.write(says, b"exit %d\\n" % os.waitstatus_to_exitcode(status))
+        os.read(hears, 1)
+        break
+"""
+
+
+class Terminal(CtlTest):
+    """Passwords typed on a terminal."""
+
+    def setUp(self):
+        super().setUp()
+        self.server.answer = {"text": "locked"}
+        hears, says = os.pipe(), os.pipe()
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            for number in (says[1], hears[0]):
+                os.set_inheritable(number, True)
+            os.execv(sys.executable, [sys.executable, "-c", SHELL, str(says[1]), str(hears[0]),
+                                      XMPPCTL, "--socket", self.socket, "lock"])
+        self.go = hears[1]
+        self.told = os.fdopen(says[0], "rb")
+        self.addCleanup(self.told.close)
+        for number in (says[1], *hears, self.terminal):
+            self.addCleanup(os.close, number)
+        self.addCleanup(os.waitpid, self.pid, 0)
+        self.addCleanup(os.kill, self.pid, signal.SIGKILL)
+        self.seen = ""
+
+    def expect(self, text):
+        while text not in self.seen:
+            self.assertTrue(select.select([self.terminal], [], [], 30)[0], self.seen)
+            self.seen += os.read(self.terminal, 4096).decode()
+        self.seen = self.seen[self.seen.index(text) + len(text):]
+
+    def expect_told(self, text):
+        self.assertTrue(select.select([self.told], [], [], 30)[0], self.seen)
+        self.assertEqual(self.told.readline().decode().strip(), text)
+
+    def type(self, text):
+        os.write(self.terminal, text.encode())
+
+    def has_echo(self):
+        return bool(termios.tcgetattr(self.terminal)[3] & termios.ECHO)
+
+    def test_both_lines_pasted_at_once(self):
+        self.expect("Password: ")
+        self.type("secret\nsecret\n")
+        self.expect("locked")
+        self.expect_told("exit 0")
+        self.assertEqual(self.server.requests[0]["args"], {"password": "secret"})
+
+    def test_stopped_and_continued(self):
+        self.expect("Password: ")
+        self.assertFalse(self.has_echo())
+        self.type("\x1a")  # Ctrl-Z
+        self.expect_told("stopped")
+        self.assertTrue(self.has_echo())
+        os.write(self.go, b"x")
+        self.expect("Password: ")
+        self.assertFalse(self.has_echo())
+        self.type("secret\n")
+        self.expect("again: ")
+        self.type("secret\n")
+        self.expect("locked")
+        self.expect_told("exit 0")
+        self.assertTrue(self.has_echo())
+        self.assertEqual(self.server.requests[0]["args"], {"password": "secret"})
+
+    def test_interrupted(self):
+        self.expect("Password: ")
+        self.type("\x03")
+        self.expect_told(f"exit {128 + signal.SIGINT}")
+        self.assertTrue(self.has_echo())
+        self.assertEqual(self.server.requests, [])
 
 
 if __name__ == "__main__":
