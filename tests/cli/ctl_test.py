@@ -1,4 +1,5 @@
-"""xmppctl alone, against a server of the test's own: how long it waits, what it does with the terminal.
+"""xmppctl alone, against a server of the test's own: how long it waits, what it does with the
+terminal, and with an output that takes nothing.
 
 Usage: ctl_test.py XMPPCTL [TEST...]
 """
@@ -21,11 +22,12 @@ XMPPCTL = sys.argv[1]
 CATALOGUE = [
     {"command": "weather", "group": "", "name": "weather", "help": "Tell", "arguments": []},
     {"command": "lock", "group": "", "name": "lock", "help": "Lock", "arguments": [
-        {"name": "password", "type": "new-password", "help": "", "required": True, "option": True}]}]
+        {"name": "password", "type": "new-password", "help": "", "required": True,
+         "option": True}]}]
 
 
 class Server:
-    """Says which commands there are; any other request is kept, and answered by `answer` if that is set."""
+    """Says which commands there are; keeps other requests and gives them `answer` if it is set."""
 
     def __init__(self, path):
         self.answer = None
@@ -70,8 +72,8 @@ class CtlTest(unittest.TestCase):
 
     def ctl(self, *arguments, stdout=subprocess.PIPE):
         return subprocess.run([XMPPCTL, "--socket", self.socket, *arguments], stdout=stdout,
-                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True, timeout=60,
-                              check=False)
+                              stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True,
+                              timeout=60, check=False)
 
 
 class Waiting(CtlTest):
@@ -96,8 +98,18 @@ class Waiting(CtlTest):
         self.assertEqual(self.ctl("weather", "--timeout", "soon").returncode, 2)
 
 
-# As much of a shell as job control takes: whoever has no parent in its session is never stopped. Says what
-# became of the command, and lets it go on when it is told.
+class Output(CtlTest):
+    def test_full(self):
+        self.server.answer = {"text": "blue"}
+        for arguments in (["weather"], ["--help"], ["--version"], ["completion", "bash"]):
+            with open("/dev/full", "w", encoding="utf-8") as full:
+                done = self.ctl(*arguments, stdout=full)
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertIn("cannot write to standard output", done.stderr)
+
+
+# As much of a shell as job control takes: whoever has no parent in its session is never stopped.
+# Says what became of the command, and lets it go on when it is told.
 SHELL = """
 import os, signal, sys
 says, hears = int(sys.argv[1]), int(sys.argv[2])
