@@ -124,14 +124,16 @@ TEST(CommandLine, TellsWhyTheServerEndedARegistration) {
 // The relay takes any login by PLAIN without TLS and forwards messages.
 class AgainstTheRelay : public testing::Test {
  protected:
-  void SetUp() override {
+  void SetUp() override { start(nullptr); }
+  // `how`: the relay's second argument.
+  void start(const char* how) {
     int pipe[2];
     ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
     pid_ = ::fork();
     ASSERT_GE(pid_, 0);
     if (pid_ == 0) {
       ::dup2(pipe[1], STDOUT_FILENO);
-      ::execl(RELAY_PROGRAM, "relay", "0", nullptr);
+      ::execl(RELAY_PROGRAM, "relay", "0", how, nullptr);
       ::_exit(127);
     }
     ::close(pipe[1]);
@@ -165,6 +167,13 @@ TEST_F(AgainstTheRelay, OpenLoopKeepsItsRateAndLosesNothing) {
 
 TEST_F(AgainstTheRelay, ClosedLoopLosesNothing) {
   const Ran ran = chat("--window 3 --threshold 'lost=0,errors=0,duplicated=0,reordered=0,sent>0'");
+  EXPECT_EQ(ran.code, 0) << ran.output;
+}
+
+TEST_F(AgainstTheRelay, CountsWhatComesOnceMoreWhenAllHasCome) {
+  TearDown();
+  start("repeat");
+  const Ran ran = chat("--rate 500 --threshold 'sent=100,lost=0,duplicated>=100,errors=0'");
   EXPECT_EQ(ran.code, 0) << ran.output;
 }
 
