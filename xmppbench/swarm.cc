@@ -5,6 +5,9 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <utility>
 
 #include "failure.h"
@@ -54,13 +57,26 @@ Shard::Shard(const Options& options, std::uint32_t index, std::uint32_t run, Cou
   scenario_ = make_scenario(*this);
 }
 
-Shard::~Shard() = default;
+// After an exception it may still be running.
+Shard::~Shard() {
+  if (!thread_.joinable()) return;
+  finish();
+  thread_.join();
+}
 
 // ---- any thread
 // ---------------------------------------------------------------------------------
 
 void Shard::start() {
-  thread_ = std::thread([this] { loop(); });
+  thread_ = std::thread([this] {
+    try {
+      loop();
+    } catch (const std::exception& error) {
+      // The others' figures would mean nothing without ours.
+      std::fprintf(stderr, "xmppbench: cannot go on: %s\n", error.what());
+      std::_Exit(static_cast<int>(Exit::failed));
+    }
+  });
 }
 
 void Shard::begin(const Phases& phases) {
