@@ -1,6 +1,6 @@
 // XEP-0352 1.0.0 complete
 // While a client says that nobody looks at it, presence and chat states wait for it, the latest of
-// each sender; they go before anything else that is sent to it.
+// each sender; they go before anything else that is sent to it, and when the module is unloaded.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -97,6 +97,7 @@ bool can_wait(const Stanza& stanza) {
 class Csi final : public Module {
  public:
   void attach(Scope& scope) override {
+    scope_ = &scope;
     state_ = scope.session_slot<State>();
     scope.stream_feature("<csi xmlns='urn:xmpp:csi:0'/>", true);
     scope.on_nonza(xmpp::ns::csi, [this](Session& session, Element element) {
@@ -114,6 +115,17 @@ class Csi final : public Module {
       return Verdict::pass;
     });
     scope.on<ToSession>(Stage::deliver, [this](ToSession& hook) { return on_delivery(hook); });
+  }
+
+  void retire(bool has_successor) override {
+    if (has_successor) return;  // whose they are
+    scope_->for_each(state_, [this](Session& session, State& state) {
+      if (state.held.empty()) return;
+      flush(session);
+      // What was saved of it before would come again with an instance that is loaded later.
+      session.hold_slots({{std::string(scope_->module_name()), std::string(State::kSlotName),
+                           session[state_].save()}});
+    });
   }
 
  private:
@@ -144,6 +156,7 @@ class Csi final : public Module {
 
   Option<std::int64_t> stanzas_{*this, "stanzas", 200,
                                 1,     10'000,    "Stanzas that wait for one session at most."};
+  Scope* scope_ = nullptr;
   SessionSlot<State> state_;
 };
 XMPPD_MODULE(Csi, {.name = "csi",

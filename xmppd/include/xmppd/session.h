@@ -95,6 +95,11 @@ class XMPPD_API Session {
   [[nodiscard]] T& operator[](const SessionSlot<T>& slot) {
     return slots_.get<T>(slot.entry());
   }
+  // nullptr: there is no value yet.
+  template <typename T>
+  [[nodiscard]] T* find(const SessionSlot<T>& slot) {
+    return slots_.find<T>(slot.entry());
+  }
   // The modules' data that survive (slot.h), and back, for a session that is resumed elsewhere.
   [[nodiscard]] std::vector<SavedSlot> save_slots() const { return slots_.save(); }
   void hold_slots(std::vector<SavedSlot> saved) { slots_.hold(std::move(saved)); }
