@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "xmpp/xep/chat_states.h"
 #include "xmpp/xml/document.h"
 #include "xmppd/module.h"
 
@@ -19,7 +20,6 @@ using xmpp::xml::Name;
 
 namespace {
 
-constexpr Name kThread{xmpp::ns::client, "thread"};
 constexpr Name kMucUser{"http://jabber.org/protocol/muc#user", "x"};
 constexpr Name kMucStatus{"http://jabber.org/protocol/muc#user", "status"};
 // What is bigger is not worth the memory.
@@ -66,25 +66,13 @@ bool has_muc_status(const Stanza& presence) {
   return payload != nullptr && payload->element().find_child(kMucStatus);
 }
 
-bool is_only_chat_state(const Stanza& message) {
-  bool has_state = false;
-  for (const xmpp::Payload& payload : message.payloads()) {
-    if (payload.ns() == xmpp::ns::chat_states) {
-      has_state = true;
-    } else if (payload.ns() != xmpp::ns::hints && !payload.is(kThread)) {
-      return false;
-    }
-  }
-  return has_state;
-}
-
 bool can_wait(const Stanza& stanza) {
   switch (stanza.kind()) {
     case xmpp::StanzaKind::presence:
       return (stanza.type() == StanzaType::available || stanza.type() == StanzaType::unavailable) &&
              !has_muc_status(stanza) && size_of(stanza) <= kHeldBytesMax;
     case xmpp::StanzaKind::message:
-      return stanza.type() != StanzaType::error && is_only_chat_state(stanza) &&
+      return stanza.type() != StanzaType::error && xmpp::xep::is_only_chat_state(stanza) &&
              size_of(stanza) <= kHeldBytesMax;
     case xmpp::StanzaKind::iq:
       break;
