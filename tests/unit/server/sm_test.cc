@@ -318,6 +318,29 @@ TEST_P(Sm, CutAndResumedLosesAndDoublesNothing) {
   for (int i = 0; i < sent; ++i) EXPECT_EQ(other.received[static_cast<std::size_t>(i)], i);
 }
 
+// However many lose their connections in one turn.
+TEST_P(Sm, NoMoreSessionsAreDetachedThanMayBe) {
+  constexpr std::size_t kMax = 10;  // max_detached
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 14; ++i) {
+    std::string begin = login("u0");
+    begin.replace(begin.find("<resource>r<"), 12, "<resource>r" + std::to_string(i) + '<');
+    clients.push_back(std::make_unique<RawClient>(world));
+    clients.back()->write(begin + kEnable);
+  }
+  world.run_for(kSecond);
+  for (auto& client : clients) {
+    EXPECT_TRUE(client->saw("<enabled ")) << client->seen();
+    client->channel().cut();
+  }
+  world.run_for(kSecond);
+  const auto jid = *xmpp::Jid::parse("u0@localhost");
+  auto& server = world.server();
+  Account* account = server.worker(owner_of(jid, server.worker_count())).accounts().find(jid);
+  ASSERT_NE(account, nullptr);
+  EXPECT_EQ(account->sessions().size(), kMax);
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, Sm, testing::Range(1U, 9U));
 
 // What a failing machine leaves of sessions: nothing is taken back, nothing stored is lost.

@@ -9,6 +9,7 @@
 // detached.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -132,6 +133,8 @@ class XMPPD_API Session {
   // Its link is gone: lets it wait, or ends it.
   static void detach(std::unique_ptr<Session> session, ConnectionInfo last);
   static void end(std::unique_ptr<Session> session);
+  // The oldest detached sessions of an account end while there are more than so many.
+  static void give_way(Account& account, std::size_t detached_max);
   // Ends a detached session as soon as nobody can be walking over the account's sessions.
   void end_soon();
   // What the client never acknowledged finds another way.
