@@ -341,6 +341,26 @@ TEST_P(Sm, NoMoreSessionsAreDetachedThanMayBe) {
   EXPECT_EQ(account->sessions().size(), kMax);
 }
 
+// XEP-0198 5: what the server does not do it does not merely fail to find.
+TEST(SmWithoutResumption, SaysSo) {
+  for (const bool has_module : {true, false}) {
+    World world{{.seed = 1,
+                 .workers = 1,
+                 .config = has_module ? "[profile.default.module.sm]\nresume = false\n"
+                                        "[host.\"localhost\"]\n"
+                                      : "[profile.default]\nmodules = [\"-sm\"]\n"
+                                        "[host.\"localhost\"]\n"}};
+    world.add_account("u0@localhost");
+    RawClient client(world);
+    client.write(resume_of("u0", "nonsense") + kBind + kEnable);
+    world.run_for(kSecond);
+    EXPECT_TRUE(client.saw("<failed xmlns='urn:xmpp:sm:3'><feature-not-implemented "))
+        << has_module;
+    EXPECT_TRUE(client.saw("<jid>u0@localhost/r</jid>")) << client.seen();
+    EXPECT_EQ(client.saw("<enabled xmlns='urn:xmpp:sm:3'/>"), has_module) << client.seen();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, Sm, testing::Range(1U, 9U));
 
 // What a failing machine leaves of sessions: nothing is taken back, nothing stored is lost.
