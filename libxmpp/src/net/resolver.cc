@@ -145,7 +145,9 @@ Resolver::Resolver(Reactor& reactor, Offload& offload, Rng& rng, Dns& dns)
       dns_(dns),
       self_(std::make_shared<Resolver*>(this)) {}
 
-Resolver::~Resolver() = default;
+Resolver::~Resolver() {
+  *self_ = nullptr;
+}
 
 void Resolver::resolve(ServiceQuery query, Request& request) {
   XMPP_ASSERT(!request.is_linked());
@@ -197,8 +199,8 @@ void Resolver::on_answer(const std::string& key, ServiceAnswer answer) {
   }
   entry.answer = std::move(answer);
   entry.expires = reactor_.now() + ttl;
+  shrink_cache();  // not this entry: it is still asking
   complete(key);
-  shrink_cache();
 }
 
 void Resolver::complete(const std::string& key) {
@@ -209,7 +211,9 @@ void Resolver::complete(const std::string& key) {
   waiting.splice_back(entry.waiting);
   // A handler may clear the cache or add to it.
   const ServiceAnswer answer = entry.answer;
-  while (Request* request = waiting.pop_front()) {
+  // ... or destroy the resolver: who still waits is not answered then.
+  const auto self = self_;
+  while (Request* request = *self == nullptr ? nullptr : waiting.pop_front()) {
     auto plan = plan_endpoints(request->query_, answer, rng_);
     // A copy: answering may destroy the request.
     const auto answered = request->answered_;
@@ -222,7 +226,8 @@ void Resolver::on_overload(const std::string& key) {
   entry.asking = false;
   IntrusiveList<Request> waiting;
   waiting.splice_back(entry.waiting);
-  while (Request* request = waiting.pop_front()) {
+  const auto self = self_;
+  while (Request* request = *self == nullptr ? nullptr : waiting.pop_front()) {
     const auto answered = request->answered_;
     answered(Err(ResolveError{ResolveError::Code::overloaded, "too many look-ups under way"}));
   }

@@ -344,6 +344,22 @@ TEST_F(ResolverTest, SaysWhenItIsOverloaded) {
   EXPECT_EQ(result, "");
 }
 
+TEST_F(ResolverTest, MayDieInTheMidstOfItsAnswers) {
+  dns.hosts["example.org"] = {"10.0.0.9"};
+  Resolver::Request fatal([this](Resolver::Answer) {
+    result += "gone;";
+    resolver.reset();
+  });
+  resolver->resolve(query(), fatal);
+  resolver->resolve(query(), request);
+  settle();
+  EXPECT_EQ(result, "gone;");
+  resolver.emplace(reactor, offload, rng, dns);
+  resolver->resolve(query(), request);  // it waits nowhere any more
+  settle();
+  EXPECT_EQ(result, "gone;10.0.0.9:5222;");
+}
+
 TEST_F(ResolverTest, MayDieBeforeItsAnswers) {
   resolver->resolve(query(), request);
   offload.run_one();
