@@ -57,8 +57,8 @@ struct ServiceAnswer {
   SrvAnswer direct;
   std::map<std::string, std::vector<std::string>> addresses;  // of the targets, or of the domain
 };
-// Asks; blocks.
-[[nodiscard]] ServiceAnswer ask_service(Dns& dns, const ServiceQuery& query);
+// Asks; blocks. Of many targets the 16 to try first, by lots from `rng`, get addresses.
+[[nodiscard]] ServiceAnswer ask_service(Dns& dns, const ServiceQuery& query, Rng& rng);
 // The endpoints in the order to try them.
 [[nodiscard]] Result<std::vector<Endpoint>, ResolveError> plan_endpoints(
     const ServiceQuery& query, const ServiceAnswer& answer, Rng& rng);
