@@ -2,11 +2,13 @@
 // not run, 2 usage, 99 a threshold was missed.
 #include <CLI/CLI.hpp>
 #include <cstdio>
-#include <fstream>
+#include <exception>
 #include <iostream>
+#include <optional>
 
 #include "conductor.h"
 #include "options.h"
+#include "output_file.h"
 #include "report.h"
 #include "xmpp/base/files.h"
 
@@ -15,6 +17,7 @@ namespace {
 using xmppbench::Command;
 using xmppbench::Exit;
 using xmppbench::Options;
+using xmppbench::OutputFile;
 using xmppbench::RawOptions;
 using xmppbench::RunResult;
 
@@ -88,23 +91,20 @@ int fail(const xmppbench::Failure& failure) {
   return static_cast<int>(failure.code);
 }
 
-bool write_json(const Options& options, const RunResult& result) {
-  const std::string text = to_json(result);
-  if (options.json == "-") {
-    std::cout << text << std::flush;
-    return static_cast<bool>(std::cout);
-  }
-  std::ofstream file(options.json, std::ios::trunc);
-  file << text << std::flush;
-  return static_cast<bool>(file);
+int cannot_write(const std::string& path, std::error_code why) {
+  return fail({Exit::failed, "--json " + path + ": cannot be written: " + why.message()});
 }
 
-int report(const Options& options, const RunResult& result) {
+// `file`: for --json, if that names one.
+int report(const Options& options, const RunResult& result, std::optional<OutputFile>& file) {
   // Whoever reads JSON from standard output gets nothing else there.
   std::ostream& out = options.json == "-" ? std::cerr : std::cout;
   if (!options.quiet) print_table(out, result);
-  if (!options.json.empty() && !write_json(options, result)) {
-    return fail({Exit::failed, "--json " + options.json + ": cannot be written"});
+  if (file) {
+    const auto written = file->write(to_json(result));
+    if (!written) return cannot_write(options.json, written.error());
+  } else if (!options.json.empty()) {
+    std::cout << to_json(result);
   }
   if (!options.compare.empty()) {
     const auto before = xmpp::read_file(options.compare);
@@ -117,15 +117,23 @@ int report(const Options& options, const RunResult& result) {
     }
   }
   const bool all_hold = check_thresholds(out, result, options.thresholds);
+  if (!std::cout.flush()) return fail({Exit::failed, "cannot write to standard output"});
   return static_cast<int>(all_hold ? Exit::ok : Exit::threshold_missed);
 }
 
 int run(Command command, const RawOptions& raw) {
   const auto options = make_options(command, raw);
   if (!options) return fail(options.error());
+  // Before the run, which may take long: its result must not be lost.
+  std::optional<OutputFile> file;
+  if (!options->json.empty() && options->json != "-") {
+    auto opened = OutputFile::open(options->json);
+    if (!opened) return cannot_write(options->json, opened.error());
+    file.emplace(*std::move(opened));
+  }
   const auto result = conduct(*options);
   if (!result) return fail(result.error());
-  return report(*options, *result);
+  return report(*options, *result, file);
 }
 
 }  // namespace
@@ -145,11 +153,16 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(Exit::usage);
+    if (app.exit(error) != 0) return static_cast<int>(Exit::usage);
+    return std::cout.flush() ? 0 : fail({Exit::failed, "cannot write to standard output"});
   }
-  return run(login->parsed()      ? Command::login
-             : idle->parsed()     ? Command::idle
-             : presence->parsed() ? Command::presence
-                                  : Command::chat,
-             raw);
+  try {
+    return run(login->parsed()      ? Command::login
+               : idle->parsed()     ? Command::idle
+               : presence->parsed() ? Command::presence
+                                    : Command::chat,
+               raw);
+  } catch (const std::exception& error) {
+    return fail({Exit::failed, std::string("cannot go on: ") + error.what()});
+  }
 }

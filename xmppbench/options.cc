@@ -27,8 +27,9 @@ using Tls = xmpp::ClientOptions::Tls;
 
 constexpr std::uint64_t kUsersMax = 1'000'000;
 constexpr double kPresenceRate = 1'000;  // --rate of presence if left out
-// Descriptors beside the connections: epoll, eventfd, files.
+// Descriptors beside the connections: epoll and eventfd of each reactor, files.
 constexpr std::uint64_t kSpareDescriptors = 64;
+constexpr std::uint64_t kReactorDescriptors = 2;
 
 Err<Failure> usage(std::string text) {
   return Err(Failure{Exit::usage, std::move(text)});
@@ -131,8 +132,8 @@ Check check_contacts(const RawOptions& raw, std::size_t accounts) {
 }
 
 // Not given, or such that the times of the schedule fit into an Instant.
-bool is_rate(double rate) {
-  return rate == 0 || (rate >= 1e-3 && rate <= 1e8);
+bool is_rate(const std::optional<double>& rate) {
+  return !rate || (*rate >= 1e-3 && *rate <= 1e8);
 }
 
 // Neighbours share a reactor; one without users would keep its part of the rate to itself.
@@ -145,7 +146,7 @@ Check check_reactors(const RawOptions& raw, std::size_t accounts) {
 }
 
 Check check_numbers(Command command, const RawOptions& raw, std::size_t accounts) {
-  if (raw.rate != 0 && raw.window != 0) {
+  if (raw.rate && raw.window) {
     return usage("--rate (open loop) and --window (closed loop) exclude each other");
   }
   if (!is_rate(raw.rate)) {
@@ -154,7 +155,8 @@ Check check_numbers(Command command, const RawOptions& raw, std::size_t accounts
   if (!is_rate(raw.login_rate)) {
     return usage("--login-rate: expected logins per second, 0.001 to 100000000");
   }
-  if (raw.window > 10'000) return usage("--window: expected 1 to 10000");
+  if (raw.window && (*raw.window == 0 || *raw.window > 10'000))
+    return usage("--window: expected 1 to 10000");
   if (raw.login_concurrency == 0 || raw.login_concurrency > kUsersMax) {
     return usage("--login-concurrency: expected 1 or more");
   }
@@ -168,8 +170,7 @@ Check check_numbers(Command command, const RawOptions& raw, std::size_t accounts
     return usage("chat pairs odd and even neighbours: --users must be even, not " +
                  std::to_string(accounts));
   }
-  if ((!counts_stanzas(command) && raw.rate != 0) ||
-      (command != Command::chat && raw.window != 0)) {
+  if ((!counts_stanzas(command) && raw.rate) || (command != Command::chat && raw.window)) {
     return usage(
         "--rate belongs to chat and presence, --window to chat (for logins: --login-rate)");
   }
@@ -178,10 +179,10 @@ Check check_numbers(Command command, const RawOptions& raw, std::size_t accounts
 }
 
 // Every connection is a descriptor.
-Check raise_descriptor_limit(std::size_t connections) {
+Check raise_descriptor_limit(std::size_t connections, std::uint64_t reactors) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {};
-  const rlim_t wanted = connections + kSpareDescriptors;
+  const rlim_t wanted = connections + reactors * kReactorDescriptors + kSpareDescriptors;
   if (limit.rlim_cur >= wanted) return {};
   if (limit.rlim_max != RLIM_INFINITY && limit.rlim_max < wanted) {
     return Err(Failure{Exit::failed,
@@ -289,7 +290,7 @@ Result<Options, Failure> make_options(Command command, const RawOptions& raw) {
   if (!sasl) return Err(sasl.error());
   auto thresholds = parse_thresholds(raw.thresholds);
   if (!thresholds) return usage(thresholds.error());
-  const double rate = command == Command::presence && raw.rate == 0 ? kPresenceRate : raw.rate;
+  const double rate = raw.rate.value_or(command == Command::presence ? kPresenceRate : 0);
   const auto times = parse_times(command, raw, rate, accounts->size());
   if (!times) return Err(times.error());
   if (!raw.compare.empty()) {
@@ -299,7 +300,9 @@ Result<Options, Failure> make_options(Command command, const RawOptions& raw) {
   if (raw.server_pid != 0 && !read_process_stats(raw.server_pid, false)) {
     return usage("--server-pid " + std::to_string(raw.server_pid) + ": no such process");
   }
-  if (auto raised = raise_descriptor_limit(accounts->size()); !raised) return Err(raised.error());
+  if (auto raised = raise_descriptor_limit(accounts->size(), raw.reactors); !raised) {
+    return Err(raised.error());
+  }
 
   Options options;
   options.command = command;
@@ -312,11 +315,11 @@ Result<Options, Failure> make_options(Command command, const RawOptions& raw) {
   options.ca_file = raw.ca_file;
   options.sasl = *std::move(sasl);
   options.rate = rate;
-  options.window = raw.window == 0 ? 1 : static_cast<std::uint32_t>(raw.window);
+  options.window = static_cast<std::uint32_t>(raw.window.value_or(1));
   options.duration = times->duration;
   options.warmup = times->warmup;
   options.drain = times->drain;
-  options.login_rate = raw.login_rate;
+  options.login_rate = raw.login_rate.value_or(0);
   options.login_concurrency = static_cast<std::uint32_t>(raw.login_concurrency);
   options.body_bytes = static_cast<std::uint32_t>(raw.body_bytes);
   options.reactors = static_cast<std::uint32_t>(raw.reactors);

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,7 +41,7 @@ struct Account {
   xmpp::Secret password;
 };
 
-// As typed; empty or zero: not given.
+// As typed; empty, or zero where that means nothing: not given.
 struct RawOptions {
   std::string target;
   std::string domain;
@@ -54,12 +55,12 @@ struct RawOptions {
   bool insecure = false;
   std::string ca_file;
   std::string sasl = "auto";
-  double rate = 0;
-  std::uint64_t window = 0;
+  std::optional<double> rate;
+  std::optional<std::uint64_t> window;
   std::string duration;
   std::string warmup;
   std::string drain = "5s";
-  double login_rate = 0;
+  std::optional<double> login_rate;
   std::uint64_t login_concurrency = 50;
   std::uint64_t body_bytes = 100;
   std::uint64_t contacts = 20;

@@ -6,6 +6,7 @@
 // flushed, and again at the latest at the time that it returned.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 
@@ -51,6 +52,9 @@ struct PresenceCounts {
   std::uint64_t logout_missing = 0;
   std::uint64_t logout_repeated = 0;
 };
+
+// When all that was expected has come, what comes once more has so long to show itself.
+inline constexpr xmpp::Duration kQuietTime = std::chrono::milliseconds(250);
 
 // Counts of the measured phase, unless they say otherwise.
 struct ScenarioResult {

@@ -5,6 +5,9 @@
 #include <sys/prctl.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
 #include <utility>
 
 #include "failure.h"
@@ -54,13 +57,26 @@ Shard::Shard(const Options& options, std::uint32_t index, std::uint32_t run, Cou
   scenario_ = make_scenario(*this);
 }
 
-Shard::~Shard() = default;
+// After an exception it may still be running.
+Shard::~Shard() {
+  if (!thread_.joinable()) return;
+  finish();
+  thread_.join();
+}
 
 // ---- any thread
 // ---------------------------------------------------------------------------------
 
 void Shard::start() {
-  thread_ = std::thread([this] { loop(); });
+  thread_ = std::thread([this] {
+    try {
+      loop();
+    } catch (const std::exception& error) {
+      // The others' figures would mean nothing without ours.
+      std::fprintf(stderr, "xmppbench: cannot go on: %s\n", error.what());
+      std::_Exit(static_cast<int>(Exit::failed));
+    }
+  });
 }
 
 void Shard::begin(const Phases& phases) {
@@ -186,7 +202,7 @@ void Shard::make_client(User& user) {
   if (options_.tls != xmpp::ClientOptions::Tls::none) {
     // Without a context (bad --ca) each client fails with the reason.
     if (!tls_context_) {
-      auto made = make_client_tls(client, options_.tls == xmpp::ClientOptions::Tls::direct);
+      auto made = make_client_tls(client);
       if (made) tls_context_ = *std::move(made);
     }
     client.tls_context = tls_context_;

@@ -24,8 +24,6 @@ namespace {
 
 using Poco::Dynamic::Var;
 
-constexpr int kAnswerSeconds = 60;
-
 Unreachable unreachable(const std::string& path, const std::string& why) {
   return {"no server answers at " + path + " (" + why +
           "). Is xmppd running? It prints its socket as control=PATH when it is ready; "
@@ -101,7 +99,6 @@ xmpp::Result<Client, Unreachable> Client::connect(const std::string& path) {
   try {
     Poco::Net::StreamSocket socket;
     socket.connect(Poco::Net::SocketAddress(Poco::Net::SocketAddress::UNIX_LOCAL, path));
-    socket.setReceiveTimeout(Poco::Timespan(kAnswerSeconds, 0));
     return Client(std::move(socket), path);
   } catch (const Poco::Exception& error) {
     const int code = error.code();
@@ -133,7 +130,7 @@ Client::~Client() {
 }
 
 xmpp::Result<Var, Failure> Client::request(const std::string& command,
-                                           const Poco::JSON::Object::Ptr& args) {
+                                           const Poco::JSON::Object::Ptr& args, int wait_s) {
   Poco::JSON::Object request;
   request.set("id", next_id_++);
   request.set("command", command);
@@ -153,6 +150,7 @@ xmpp::Result<Var, Failure> Client::request(const std::string& command,
     // The server may have said why before it closed: read on.
   }
   try {
+    socket_.setReceiveTimeout(Poco::Timespan(wait_s, 0));
     Poco::JSON::Object::Ptr answer;
     Poco::JSON::Array::Ptr items = new Poco::JSON::Array;
     do {
@@ -171,11 +169,21 @@ xmpp::Result<Var, Failure> Client::request(const std::string& command,
     if (error.isNull()) throw Poco::DataFormatException("error is not an object");
     return xmpp::Err(Failure(Refused{text_of(*error, "code"), text_of(*error, "text")}));
   } catch (const Poco::TimeoutException&) {
-    return xmpp::Err(Failure(
-        unreachable(path_, "no answer within " + std::to_string(kAnswerSeconds) + " seconds")));
+    return xmpp::Err(no_answer(command, wait_s));
   } catch (const Poco::Exception&) {
     return xmpp::Err(Failure(unreachable(path_, "the answer is not in the control protocol")));
   }
+}
+
+Failure Client::no_answer(const std::string& command, int waited_s) const {
+  const std::string within = " within " + std::to_string(waited_s) + " s";
+  if (command == "catalogue") {
+    return Unreachable{"the server at " + path_ + " took the connection, but did not say" + within +
+                       " which commands there are: is it stopped, or is the machine overloaded?"};
+  }
+  return Unfinished{"the server has not finished this" + within +
+                    ", and goes on with it; --timeout SECONDS waits longer, --timeout 0 until it "
+                    "is done"};
 }
 
 bool Client::read_line(std::string& line) {

@@ -27,7 +27,13 @@ struct Refused {
   std::string code;
   std::string text;
 };
-using Failure = std::variant<Unreachable, Refused>;
+// The server lives, and works on the command still.
+struct Unfinished {
+  std::string text;
+};
+using Failure = std::variant<Unreachable, Refused, Unfinished>;
+
+inline constexpr int kAnswerSeconds = 60;
 
 struct Argument {
   std::string name;
@@ -56,14 +62,16 @@ class Client {
   Client& operator=(Client&&) = delete;
   ~Client();
 
+  // `wait_s`: for the answer, or the next item of a list; 0: as long as the server lives.
   [[nodiscard]] xmpp::Result<Poco::Dynamic::Var, Failure> request(
-      const std::string& command, const Poco::JSON::Object::Ptr& args);
+      const std::string& command, const Poco::JSON::Object::Ptr& args, int wait_s = kAnswerSeconds);
   // Waits until the server's process has ended.
   void wait_for_exit();
 
  private:
   Client(Poco::Net::StreamSocket socket, std::string path);
   [[nodiscard]] bool read_line(std::string& line);
+  [[nodiscard]] Failure no_answer(const std::string& command, int waited_s) const;
 
   Poco::Net::StreamSocket socket_;
   std::string path_;

@@ -13,7 +13,7 @@ namespace {
 
 // Options that are followed by a value.
 std::set<std::string> options_with_value(const Catalogue& catalogue) {
-  std::set<std::string> names = {"--socket"};
+  std::set<std::string> names = {"--socket", "--timeout"};
   for (const auto& command : catalogue) {
     for (const auto& argument : command.arguments) {
       if (argument.is_option && argument.type != "boolean") names.insert("--" + argument.name);
@@ -93,6 +93,8 @@ GlobalOptions scan_globals(const std::vector<std::string>& arguments) {
       if (i + 1 < arguments.size()) globals.socket = arguments[++i];
     } else if (argument.starts_with("--socket=")) {
       globals.socket = argument.substr(std::string("--socket=").size());
+    } else if (argument == "--timeout") {
+      ++i;  // what it says is read with the command
     } else if (argument == "--json") {
       globals.is_json = true;
     } else if (argument == "--help" || argument == "-h") {
@@ -143,7 +145,7 @@ std::string bash_completion(const Catalogue& catalogue) {
       if (names.empty()) first += ' ' + command.group;
       names += (names.empty() ? "" : " ") + command.name;
     }
-    std::string options = "--json --socket --help";
+    std::string options = "--json --socket --timeout --help";
     for (const auto& argument : command.arguments) {
       if (argument.is_option || argument.type == "boolean") options += " --" + argument.name;
       if (argument.type == "new-password") options += " --" + argument.name + "-stdin";
@@ -179,7 +181,7 @@ std::string bash_completion(const Catalogue& catalogue) {
          "  case \"$first $second\" in\n"
          "    \" \") candidates=\"" +
          first +
-         " --json --socket --help --version\" ;;\n"
+         " --json --socket --timeout --help --version\" ;;\n"
          "    \"completion \") candidates=\"bash\" ;;\n" +
          groups + rules +
          "  esac\n"

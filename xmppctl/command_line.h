@@ -33,6 +33,7 @@ struct Invocation {
   Poco::JSON::Object::Ptr args;
   std::string password_argument;  // still to be asked for; empty: nothing is
   bool is_password_on_stdin = false;
+  int timeout_s = kAnswerSeconds;
 };
 // xmppctl's own answer: help, a script.
 struct Text {

@@ -22,6 +22,8 @@ constexpr const char* kDescription = "xmppctl - administers a running xmppd";
 constexpr const char* kFooter =
     "Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server not reachable";
 
+constexpr int kTimeoutMax = 1'000'000;
+
 // Where CLI11 puts the values of one command.
 struct Values {
   const Command* command = nullptr;
@@ -36,6 +38,7 @@ struct Line {
   CLI::App app{kDescription, "xmppctl"};
   std::string socket;
   bool is_json = false;
+  int timeout_s = kAnswerSeconds;
   std::string shell;
   CLI::App* completion = nullptr;
   std::vector<std::unique_ptr<Values>> commands;
@@ -76,6 +79,11 @@ std::unique_ptr<Line> make_line(const Catalogue& catalogue) {
                  "./xmppd-data/control.sock)")
       ->type_name("PATH");
   app.add_flag("--json", line->is_json, "Print JSON");
+  app.add_option("--timeout", line->timeout_s,
+                 "How long to wait for the server to finish the command; 0: as long as it takes")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0, kTimeoutMax))
+      ->capture_default_str();
   app.add_flag_callback(
       "--version", [] {}, "Print the version");
   std::map<std::string, CLI::App*> groups;
@@ -106,11 +114,12 @@ std::unique_ptr<Line> make_line(const Catalogue& catalogue) {
   return line;
 }
 
-Invocation invocation_of(const Values& values) {
+Invocation invocation_of(const Values& values, int timeout_s) {
   Invocation invocation{.command = *values.command,
                         .args = new Poco::JSON::Object,
                         .password_argument = {},
-                        .is_password_on_stdin = values.is_password_on_stdin};
+                        .is_password_on_stdin = values.is_password_on_stdin,
+                        .timeout_s = timeout_s};
   for (const auto& argument : values.command->arguments) {
     const auto& name = argument.name;
     const bool is_named = argument.is_option || argument.type == "boolean";
@@ -151,7 +160,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments,
   }
   if (line->completion->parsed()) return Text{bash_completion(catalogue)};
   for (const auto& values : line->commands) {
-    if (values->app->parsed()) return invocation_of(*values);
+    if (values->app->parsed()) return invocation_of(*values, line->timeout_s);
   }
   return UsageError{"no command given"};
 }

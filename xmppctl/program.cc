@@ -21,7 +21,17 @@ class Program {
   Program(const std::vector<std::string>& arguments, const Surroundings& around)
       : arguments_(arguments), around_(around), globals_(scan_globals(arguments)) {}
 
+  // A result that nobody gets is a failure, whatever it says.
   int run() {
+    const int code = run_command();
+    around_.out.flush();
+    if (around_.out.good()) return code;
+    around_.err << "xmppctl: cannot write to standard output\n";
+    return code == kExitOk ? kExitRefused : code;
+  }
+
+ private:
+  int run_command() {
     if (globals_.wants_version) {
       around_.out << "xmppctl " XMPPCTL_VERSION "\n";
       return kExitOk;
@@ -41,7 +51,6 @@ class Program {
     return execute(*client, std::get<Invocation>(line));
   }
 
- private:
   std::string socket_path() const {
     if (!globals_.socket.empty()) return globals_.socket;
     if (!around_.environment_socket.empty()) return around_.environment_socket;
@@ -65,12 +74,12 @@ class Program {
       if (!password) return usage_error(password.error());
       invocation.args->set(invocation.password_argument, password->reveal());
     }
-    auto result = client.request(invocation.command.full_name, invocation.args);
+    auto result =
+        client.request(invocation.command.full_name, invocation.args, invocation.timeout_s);
     if (!result) return fail(result.error());
     if (invocation.command.ends_server) client.wait_for_exit();
     around_.out << (globals_.is_json ? to_json(*result) + '\n' : render(*result));
-    around_.out.flush();
-    return around_.out.good() ? kExitOk : kExitRefused;
+    return kExitOk;
   }
 
   xmpp::Result<xmpp::Secret, std::string> get_password(bool is_on_stdin) const {
@@ -119,6 +128,9 @@ class Program {
   }
   int fail(const Failure& failure) {
     if (const auto* gone = std::get_if<Unreachable>(&failure)) return fail(*gone);
+    if (const auto* unfinished = std::get_if<Unfinished>(&failure)) {
+      return report(kExitRefused, "timeout", unfinished->text);
+    }
     const auto& refused = std::get<Refused>(failure);
     return report(kExitRefused, refused.code, refused.text);
   }

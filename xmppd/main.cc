@@ -52,6 +52,13 @@ int report(const std::vector<xmppd::ConfigError>& errors) {
   return kExitUsage;
 }
 
+// Nobody was told what standard output did not take.
+int told() {
+  if (std::cout.flush()) return kExitOk;
+  std::cerr << "xmppd: cannot write to standard output\n";
+  return kExitFailed;
+}
+
 // Waits for SIGTERM, SIGINT (drain), SIGHUP (certificates, logs).
 void wait_for_signals(xmppd::Server& server, xmppd::Logging& logging, const sigset_t& signals) {
   for (;;) {
@@ -86,6 +93,8 @@ int run(xmppd::Config config, const std::filesystem::path& modules) {
   server.on_stop_requested([] { kill(getpid(), SIGTERM); });
   server.start();
   std::cout << "xmppd ready " << server.ready_summary() << std::endl;
+  // Whoever waits for that line waits in vain; the others are served.
+  if (!std::cout) xmpp::log::warn({.component = "server"}, "cannot write to standard output");
   wait_for_signals(server, logging, signals);
   return kExitOk;
 }
@@ -116,7 +125,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+    return app.exit(error) == 0 ? told() : kExitUsage;
   }
   if (arguments.dev == !arguments.config.empty()) {
     std::cerr << "xmppd: give either --config FILE or --dev (see --help)\n";
@@ -141,7 +150,7 @@ int main(int argc, char** argv) {
       auto errors = xmppd::check_certificates(*loaded);
       if (!errors.empty()) return report(errors);
       std::cout << "configuration ok\n";
-      return kExitOk;
+      return told();
     }
     return run_or_explain(std::move(*loaded), modules);
   } catch (const std::exception& error) {

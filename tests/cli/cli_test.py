@@ -370,6 +370,15 @@ class Configuration(unittest.TestCase):
         self.assertEqual(
             subprocess.run([XMPPD, "--bogus"], capture_output=True, check=False).returncode, 2)
 
+    def test_output_that_nobody_gets(self):
+        for arguments in (["--version"], ["--help"], ["--dev", "--check-config"]):
+            with tempfile.TemporaryDirectory(prefix="xmppd-cli-") as directory, \
+                    open("/dev/full", "w", encoding="utf-8") as full:
+                done = subprocess.run([XMPPD, *arguments], stdout=full, stderr=subprocess.PIPE,
+                                      text=True, timeout=60, cwd=directory, check=False)
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertIn("cannot write to standard output", done.stderr)
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1] + sys.argv[3:])

@@ -67,7 +67,7 @@ class TcpStage final : public Stage {
         reactor_(*poller_, clock_) {
     start_server();
     if (security_ != Security::none) {
-      auto context = xmpp::TlsContext::make_client({.insecure = true, .alpn = {"xmpp-client"}});
+      auto context = xmpp::TlsContext::make_client({.insecure = true});
       if (!context) throw std::runtime_error(context.error().text);
       tls_context_ = *context;
     }

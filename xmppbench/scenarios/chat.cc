@@ -57,7 +57,11 @@ class ChatScenario final : public Scenario {
     if (now < phases().start) return phases().start;
     // Also when we are late for the end: what was meant to be sent is sent.
     if (loop_) send_due(now);
-    if (now >= phases().measure_end) return now < phases().drain_end ? phases().drain_end : kNever;
+    if (now >= phases().measure_end) {
+      const Instant quiet_from = last_arrival_ + kQuietTime;
+      if (arrived_ >= sent_ && now < quiet_from) return std::min(quiet_from, phases().drain_end);
+      return now < phases().drain_end ? phases().drain_end : kNever;
+    }
     if (!loop_ && !is_started_) start_closed_loop(now);
     // Without a pair that is online nothing is ever due.
     return loop_ && !order_.empty() ? std::min(loop_->next(), phases().measure_end)
@@ -82,7 +86,9 @@ class ChatScenario final : public Scenario {
   }
 
   [[nodiscard]] bool is_done(Instant now) const override {
-    return now >= phases().measure_end && (arrived_ >= sent_ || now >= phases().drain_end);
+    if (now < phases().measure_end) return false;
+    const bool is_quiet = arrived_ >= sent_ && now >= last_arrival_ + kQuietTime;
+    return is_quiet || now >= phases().drain_end;
   }
 
   [[nodiscard]] ScenarioResult result() const override {
@@ -158,6 +164,7 @@ class ChatScenario final : public Scenario {
   void on_message(Side& side, const Tag& tag) {
     const Instant now = shard_.clock().now();
     const bool is_measured = phases().is_measured(tag.at);
+    last_arrival_ = now;
     const Audit::Arrival arrival = side.audit.on_arrival(tag.number);
     if (arrival == Audit::Arrival::duplicated) {
       ++result_.duplicated;
@@ -195,6 +202,7 @@ class ChatScenario final : public Scenario {
   bool is_started_ = false;  // the closed loop
   std::uint64_t sent_ = 0;
   std::uint64_t arrived_ = 0;  // each counted once
+  Instant last_arrival_{};     // of any
   std::string markup_;         // of the body; the tag is overwritten
   std::string buffer_;
   ScenarioResult result_;

@@ -103,7 +103,9 @@ class PresenceScenario final : public Scenario {
     if (now < phases().measure_end) return std::min(updates_->next(), phases().measure_end);
     if (!has_parted_ && (arrived_ >= expected_ || now >= part_by())) part();
     if (now >= phases().drain_end) return kNever;
-    return has_parted_ ? phases().drain_end : part_by();
+    if (!has_parted_) return part_by();
+    const Instant quiet_from = last_arrival_ + kQuietTime;
+    return now < quiet_from ? std::min(quiet_from, phases().drain_end) : phases().drain_end;
   }
 
   void on_stanza(User& user, const Stanza& stanza) override {
@@ -116,6 +118,7 @@ class PresenceScenario final : public Scenario {
     const auto status = stanza.child_text("status");
     const auto tag = status ? Tag::parse(*status) : std::nullopt;
     if (!tag || tag->run != shard_.run() || tag->sender == user.number) return;
+    last_arrival_ = shard_.clock().now();
     View* view = find_view(member, tag->sender);
     if (view == nullptr) {
       ++result_.foreign;
@@ -127,7 +130,9 @@ class PresenceScenario final : public Scenario {
   }
 
   [[nodiscard]] bool is_done(Instant now) const override {
-    return now >= phases().drain_end || (has_parted_ && parted_seen_ >= parted_expected_);
+    const bool is_quiet = now >= last_arrival_ + kQuietTime;
+    return now >= phases().drain_end ||
+           (has_parted_ && parted_seen_ >= parted_expected_ && is_quiet);
   }
 
   [[nodiscard]] ScenarioResult result() const override {
@@ -368,6 +373,7 @@ class PresenceScenario final : public Scenario {
   bool has_parted_ = false;
   std::uint64_t parted_expected_ = 0;
   std::uint64_t parted_seen_ = 0;
+  Instant last_arrival_{};  // of any
   ScenarioResult result_;
 };
 

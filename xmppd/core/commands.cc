@@ -127,6 +127,17 @@ CommandError workers_silent() {
   return {"timeout", "a worker did not answer within 5 seconds: the server is overloaded or stuck"};
 }
 
+ResultTask shielded(ResultTask running) {
+  try {
+    auto result = co_await std::move(running);
+    co_return result;
+  } catch (...) {
+    note_exception({.component = "control"}, "exception in a command");
+  }
+  co_return xmpp::Err(
+      CommandError{"internal", "the command failed by a mistake of the server: see its log"});
+}
+
 std::vector<std::size_t> all_workers(const Server& server) {
   std::vector<std::size_t> workers(server.worker_count());
   std::iota(workers.begin(), workers.end(), 0U);

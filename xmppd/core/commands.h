@@ -61,6 +61,9 @@ struct Command {
 [[nodiscard]] std::span<const Command> database_commands() noexcept;
 [[nodiscard]] std::span<const Command> server_commands() noexcept;  // status, stop
 
+// The outcome of `running`; an exception that leaves it is noted, and becomes an error, too.
+[[nodiscard]] xmpp::Task<CommandResult> shielded(xmpp::Task<CommandResult> running);
+
 // nullptr: no such command.
 [[nodiscard]] const Command* find_command(std::string_view full_name) noexcept;
 // All of them, as `catalogue` shows them.

@@ -406,7 +406,8 @@ xmpp::Task<void> ControlLoop::execute(std::uint64_t id, control::RequestId reque
   const bool is_streamed = wants_items && command->stream != nullptr;
   auto running = is_streamed ? command->stream(context_, std::move(arguments), items)
                              : command->run(context_, std::move(arguments));
-  auto result = co_await std::move(running);
+  auto shield = shielded(std::move(running));
+  auto result = co_await std::move(shield);
   const auto name = command->info.full_name();
   if (result) {
     xmpp::log::debug(kLog, "command done", {kv("command", name)});

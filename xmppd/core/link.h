@@ -118,6 +118,7 @@ class Link final : private xmpp::net::Flushable {
   // link_sm.cc
   void on_enable(const xmpp::EnableRequested& event);
   void on_resume(const xmpp::ResumeRequested& event);
+  void refuse_resumption(std::string_view id);
   void on_acked(const xmpp::Acked& event);
   void answer_ack_request();
   void count(xmpp::Stanza& stanza);

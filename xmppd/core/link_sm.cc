@@ -183,12 +183,22 @@ xmpp::Task<void> Link::resume_confirmed(xmpp::ResumeRequested event) {
   if (!is_closing_) pump();
 }
 
+// A session that is not there is one thing, that there are none to be resumed another.
+void Link::refuse_resumption(std::string_view id) {
+  const auto handled = worker_->find_ended(id, stream_.jid());
+  const auto* policy =
+      static_cast<const SmPolicy*>(host_->profile_.find_service(SmPolicy::kServiceName));
+  const bool is_offered = policy != nullptr && policy->offers_resumption();
+  stream_.refuse_sm(is_offered || handled ? StanzaCondition::item_not_found
+                                          : StanzaCondition::feature_not_implemented,
+                    handled);
+}
+
 void Link::on_resume(const xmpp::ResumeRequested& event) {
   Session* session = find_resumable(event.id);
   // One that its client has ended, but whose end is still to come, is gone as well.
   if (session == nullptr || (session->link_ != nullptr && session->link_->is_final_)) {
-    stream_.refuse_sm(StanzaCondition::item_not_found,
-                      worker_->find_ended(event.id, stream_.jid()));
+    refuse_resumption(event.id);
     return;
   }
   auto& queue = session->sm_->queue;
@@ -216,8 +226,7 @@ void Link::try_to_resume(Instant now) {
   Session* session = find_resumable(resume_wanted_);
   if (session == nullptr || (session->link_ != nullptr && session->link_->is_final_)) {
     settle_try_at_ = xmpp::kNever;
-    stream_.refuse_sm(StanzaCondition::item_not_found,
-                      worker_->find_ended(resume_wanted_, stream_.jid()));
+    refuse_resumption(resume_wanted_);
     on_output();
     return;
   }

@@ -1,12 +1,13 @@
 // XEP-0352 1.0.0 complete
 // While a client says that nobody looks at it, presence and chat states wait for it, the latest of
-// each sender; they go before anything else that is sent to it.
+// each sender; they go before anything else that is sent to it, and when the module is unloaded.
 #include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "xmpp/xep/chat_states.h"
 #include "xmpp/xml/document.h"
 #include "xmppd/module.h"
 
@@ -19,7 +20,6 @@ using xmpp::xml::Name;
 
 namespace {
 
-constexpr Name kThread{xmpp::ns::client, "thread"};
 constexpr Name kMucUser{"http://jabber.org/protocol/muc#user", "x"};
 constexpr Name kMucStatus{"http://jabber.org/protocol/muc#user", "status"};
 // What is bigger is not worth the memory.
@@ -66,25 +66,13 @@ bool has_muc_status(const Stanza& presence) {
   return payload != nullptr && payload->element().find_child(kMucStatus);
 }
 
-bool is_only_chat_state(const Stanza& message) {
-  bool has_state = false;
-  for (const xmpp::Payload& payload : message.payloads()) {
-    if (payload.ns() == xmpp::ns::chat_states) {
-      has_state = true;
-    } else if (payload.ns() != xmpp::ns::hints && !payload.is(kThread)) {
-      return false;
-    }
-  }
-  return has_state;
-}
-
 bool can_wait(const Stanza& stanza) {
   switch (stanza.kind()) {
     case xmpp::StanzaKind::presence:
       return (stanza.type() == StanzaType::available || stanza.type() == StanzaType::unavailable) &&
              !has_muc_status(stanza) && size_of(stanza) <= kHeldBytesMax;
     case xmpp::StanzaKind::message:
-      return stanza.type() != StanzaType::error && is_only_chat_state(stanza) &&
+      return stanza.type() != StanzaType::error && xmpp::xep::is_only_chat_state(stanza) &&
              size_of(stanza) <= kHeldBytesMax;
     case xmpp::StanzaKind::iq:
       break;
@@ -97,6 +85,7 @@ bool can_wait(const Stanza& stanza) {
 class Csi final : public Module {
  public:
   void attach(Scope& scope) override {
+    scope_ = &scope;
     state_ = scope.session_slot<State>();
     scope.stream_feature("<csi xmlns='urn:xmpp:csi:0'/>", true);
     scope.on_nonza(xmpp::ns::csi, [this](Session& session, Element element) {
@@ -114,6 +103,17 @@ class Csi final : public Module {
       return Verdict::pass;
     });
     scope.on<ToSession>(Stage::deliver, [this](ToSession& hook) { return on_delivery(hook); });
+  }
+
+  void retire(bool has_successor) override {
+    if (has_successor) return;  // whose they are
+    scope_->for_each(state_, [this](Session& session, State& state) {
+      if (state.held.empty()) return;
+      flush(session);
+      // What was saved of it before would come again with an instance that is loaded later.
+      session.hold_slots({{std::string(scope_->module_name()), std::string(State::kSlotName),
+                           session[state_].save()}});
+    });
   }
 
  private:
@@ -144,6 +144,7 @@ class Csi final : public Module {
 
   Option<std::int64_t> stanzas_{*this, "stanzas", 200,
                                 1,     10'000,    "Stanzas that wait for one session at most."};
+  Scope* scope_ = nullptr;
   SessionSlot<State> state_;
 };
 XMPPD_MODULE(Csi, {.name = "csi",

@@ -18,6 +18,7 @@
 #include <utility>
 #include <vector>
 
+#include "xmpp/xep/chat_states.h"
 #include "xmpp/xep/delay.h"
 #include "xmppd/module.h"
 #include "xmppd/stored_stanza.h"
@@ -44,7 +45,6 @@ constexpr xmpp::Duration kHoldFor = std::chrono::seconds(5);
 
 constexpr xmpp::xml::Name kNoStore{xmpp::ns::hints, "no-store"};
 constexpr xmpp::xml::Name kStore{xmpp::ns::hints, "store"};
-constexpr xmpp::xml::Name kThread{xmpp::ns::client, "thread"};
 
 // A live message that waits behind stored ones. It may have to be stored after all.
 struct Held {
@@ -175,18 +175,9 @@ struct Mark {
   std::uint64_t drained = 0;
 };
 
-// XEP-0160 3: what contains only chat states (XEP-0085 5.5 allows a thread beside one) is worth
-// nothing later.
-bool is_only_chat_state(const Stanza& message) {
-  bool has_state = false;
-  for (const xmpp::Payload& payload : message.payloads()) {
-    if (payload.ns() == xmpp::ns::chat_states) {
-      has_state = true;
-    } else if (payload.ns() != xmpp::ns::hints && !payload.is(kThread)) {
-      return false;
-    }
-  }
-  return has_state && !message.has(kStore);
+// XEP-0160 3: what contains only chat states is worth nothing later.
+bool is_worthless_later(const Stanza& message) {
+  return xmpp::xep::is_only_chat_state(message) && !message.has(kStore);
 }
 
 bool can_take(const Session& session) {
@@ -298,7 +289,7 @@ class Offline final : public Module {
     const bool is_kind = stanza.type() == StanzaType::chat ||
                          (stanza.type() == StanzaType::normal && stanza.to().is_bare());
     if (!is_kind) return Verdict::pass;
-    if (is_only_chat_state(stanza)) return Verdict::drop;
+    if (is_worthless_later(stanza)) return Verdict::drop;
     if (stanza.has(kNoStore)) return Verdict::pass;
     State& state = hook.to[state_];
     if (!fits_key(hook.to.jid(), stanza.from().bare_str()) || !begin_write(state, stanza.from())) {

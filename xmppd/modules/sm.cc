@@ -5,6 +5,7 @@
 
 #include "xmpp/xep/delay.h"
 #include "xmppd/module.h"
+#include "xmppd/sm.h"
 
 namespace xmppd::mod::sm {
 
@@ -28,10 +29,11 @@ struct Since {
 
 }  // namespace
 
-class Sm final : public Module {
+class Sm final : public Module, private SmPolicy {
  public:
   void attach(Scope& scope) override {
     scope_ = &scope;
+    scope.provide<SmPolicy>(*this);
     since_ = scope.session_slot<Since>();
     scope.stream_feature("<sm xmlns='urn:xmpp:sm:3'/>", true);
     scope.on<SmRequested>(Stage::deliver, [this](SmRequested& hook) { return grant(hook); });
@@ -43,6 +45,8 @@ class Sm final : public Module {
   }
 
  private:
+  [[nodiscard]] bool offers_resumption() const noexcept override { return *resume_; }
+
   Verdict grant(SmRequested& hook) {
     SmTerms& terms = hook.terms;
     terms.is_resumable = hook.wants_resumption && *resume_;

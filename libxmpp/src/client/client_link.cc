@@ -153,7 +153,10 @@ void ClientLink::on_end_of_input() {
 void ClientLink::start_tls() {
   XMPP_ASSERT(setup_ && !engine_);
   wire_.append(std::move(stream_.output()));
-  engine_.emplace(TlsEngine::make_client(*setup_->context, setup_->host));
+  // XEP-0368 3: only where other protocols may be spoken on the same port.
+  static const std::string kProtocol = "xmpp-client";
+  engine_.emplace(TlsEngine::make_client(*setup_->context, setup_->host,
+                                         std::span(&kProtocol, setup_->direct ? 1 : 0)));
   handshaking_ = true;
   observer_.on_tls(false);
   touch();

@@ -98,8 +98,8 @@ struct Client::State final : LinkObserver {
   std::unique_ptr<ClientLink> link;
   // Behind the endpoint that `link` goes to: dialled when its TLS handshake fails (XEP-0368 3).
   std::vector<net::Endpoint> untried;
-  bool redial = false;                     // the timer does so
-  std::shared_ptr<TlsContext> own_tls[2];  // STARTTLS, direct TLS
+  bool redial = false;  // the timer does so
+  std::shared_ptr<TlsContext> own_tls;
 
   std::string iq_tag;  // random, so that ids cannot be guessed
   std::uint64_t last_iq = 0;

@@ -23,11 +23,9 @@ std::string_view without_brackets(std::string_view domain) noexcept {
 
 }  // namespace
 
-Result<std::shared_ptr<TlsContext>, TlsError> make_client_tls(const ClientOptions& options,
-                                                              bool direct_tls) {
+Result<std::shared_ptr<TlsContext>, TlsError> make_client_tls(const ClientOptions& options) {
   TlsClientOptions tls;
   tls.insecure = !options.verify_certificate;
-  if (direct_tls) tls.alpn = {"xmpp-client"};
   if (!options.ca_file.empty()) {
     auto text = read_file(options.ca_file);
     if (!text || text->empty()) {
@@ -160,16 +158,15 @@ std::optional<LinkTls> Client::State::make_tls(bool direct) {
   tls.host = net::to_a_labels(domain_of(options));
   tls.context = options.tls_context;
   if (!tls.context) {
-    auto& own = own_tls[direct ? 1 : 0];
-    if (!own) {
-      auto made = make_client_tls(options, direct);
+    if (!own_tls) {
+      auto made = make_client_tls(options);
       if (!made) {
         fail(Stage::tls, made.error().text);
         return std::nullopt;
       }
-      own = std::move(made).value();
+      own_tls = std::move(made).value();
     }
-    tls.context = own;
+    tls.context = own_tls;
   }
   return tls;
 }

@@ -54,7 +54,7 @@ void Reactor::turn(Instant latest) {
   run_mail();
   slice_end_ = now_ + slices_.handler;
   timers_.advance(now_);
-  // By index: a call may register another.
+  // By index: a call may register another, which is called in the same turn.
   for (std::size_t i = 0; i < end_of_turn_.size(); ++i) end_of_turn_[i]();
   flush_dirty();
   measure(begun);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
-#include <optional>
 #include <set>
 
 #include "xmpp/base/assert.h"
@@ -46,6 +45,20 @@ bool may_fall_back(const ServiceAnswer& answer) noexcept {
          !is_refused(answer.direct);
 }
 
+// XEP-0368 3: records of both services are one set. In the order to try them.
+std::vector<SrvRecord> ordered_records(const ServiceAnswer& answer, Rng& rng) {
+  std::vector<SrvRecord> records;
+  for (const SrvAnswer* srv : {&answer.plain, &answer.direct}) {
+    for (const SrvRecord& record : srv->records) {
+      if (record.target.empty()) continue;
+      records.push_back(record);
+      records.back().direct_tls = srv == &answer.direct;
+    }
+  }
+  order_srv(records, rng);
+  return records;
+}
+
 std::string key_of(const ServiceQuery& query) {
   std::string key(query.service);
   key += query.plain ? " p" : " -";
@@ -86,18 +99,17 @@ std::vector<std::string> alternate_families(const std::vector<std::string>& addr
   return out;
 }
 
-ServiceAnswer ask_service(Dns& dns, const ServiceQuery& query) {
+ServiceAnswer ask_service(Dns& dns, const ServiceQuery& query, Rng& rng) {
   ServiceAnswer answer;
   const std::string domain = to_a_labels(query.domain);
   if (domain.empty()) return answer;
   const std::string suffix = std::string(query.service) + "._tcp." + domain;
   if (query.plain) answer.plain = dns.find_srv("_xmpp-" + suffix);
   if (query.direct) answer.direct = dns.find_srv("_xmpps-" + suffix);
+  // What is too much is what would have been tried last (RFC 2782), wherever it stands.
   std::set<std::string> hosts;
-  for (const SrvAnswer* srv : {&answer.plain, &answer.direct}) {
-    for (const SrvRecord& record : srv->records) {
-      if (!record.target.empty() && hosts.size() < kTargetsMax) hosts.insert(record.target);
-    }
+  for (const SrvRecord& record : ordered_records(answer, rng)) {
+    if (hosts.size() < kTargetsMax) hosts.insert(record.target);
   }
   if (may_fall_back(answer)) {
     answer.addresses[query.domain] = dns.find_addresses(domain);
@@ -113,20 +125,11 @@ Result<std::vector<Endpoint>, ResolveError> plan_endpoints(const ServiceQuery& q
     append_endpoints(endpoints, answer, query.domain, query.fallback_port,
                      query.fallback_direct_tls);
   } else {
-    // XEP-0368 3: records of both services are one set.
-    std::vector<SrvRecord> records;
-    for (const SrvAnswer* srv : {&answer.plain, &answer.direct}) {
-      for (const SrvRecord& record : srv->records) {
-        if (record.target.empty()) continue;
-        records.push_back(record);
-        records.back().direct_tls = srv == &answer.direct;
-      }
-    }
+    const std::vector<SrvRecord> records = ordered_records(answer, rng);
     if (records.empty()) {
       return Err(ResolveError{ResolveError::Code::not_offered,
                               query.domain + " does not offer xmpp-" + std::string(query.service)});
     }
-    order_srv(records, rng);
     for (const SrvRecord& record : records) {
       if (endpoints.size() == kEndpointsMax) break;
       append_endpoints(endpoints, answer, record.target, record.port, record.direct_tls);
@@ -145,7 +148,9 @@ Resolver::Resolver(Reactor& reactor, Offload& offload, Rng& rng, Dns& dns)
       dns_(dns),
       self_(std::make_shared<Resolver*>(this)) {}
 
-Resolver::~Resolver() = default;
+Resolver::~Resolver() {
+  *self_ = nullptr;
+}
 
 void Resolver::resolve(ServiceQuery query, Request& request) {
   XMPP_ASSERT(!request.is_linked());
@@ -177,7 +182,10 @@ void Resolver::resolve_host(const std::string& host, std::uint16_t port, bool di
 }
 
 void Resolver::ask(const std::string& key, const ServiceQuery& query) {
-  auto work = [&dns = dns_, query] { return ask_service(dns, query); };
+  auto work = [&dns = dns_, query, seed = rng_.next_u64()] {
+    SeededRng rng(seed);  // ours is not for other threads
+    return ask_service(dns, query, rng);
+  };
   auto done = [weak = std::weak_ptr(self_), key](ServiceAnswer answer) {
     if (auto self = weak.lock()) (*self)->on_answer(key, std::move(answer));
   };
@@ -197,8 +205,8 @@ void Resolver::on_answer(const std::string& key, ServiceAnswer answer) {
   }
   entry.answer = std::move(answer);
   entry.expires = reactor_.now() + ttl;
+  shrink_cache();  // not this entry: it is still asking
   complete(key);
-  shrink_cache();
 }
 
 void Resolver::complete(const std::string& key) {
@@ -209,7 +217,9 @@ void Resolver::complete(const std::string& key) {
   waiting.splice_back(entry.waiting);
   // A handler may clear the cache or add to it.
   const ServiceAnswer answer = entry.answer;
-  while (Request* request = waiting.pop_front()) {
+  // ... or destroy the resolver: who still waits is not answered then.
+  const auto self = self_;
+  while (Request* request = *self == nullptr ? nullptr : waiting.pop_front()) {
     auto plan = plan_endpoints(request->query_, answer, rng_);
     // A copy: answering may destroy the request.
     const auto answered = request->answered_;
@@ -222,7 +232,8 @@ void Resolver::on_overload(const std::string& key) {
   entry.asking = false;
   IntrusiveList<Request> waiting;
   waiting.splice_back(entry.waiting);
-  while (Request* request = waiting.pop_front()) {
+  const auto self = self_;
+  while (Request* request = *self == nullptr ? nullptr : waiting.pop_front()) {
     const auto answered = request->answered_;
     answered(Err(ResolveError{ResolveError::Code::overloaded, "too many look-ups under way"}));
   }

@@ -21,6 +21,8 @@ constexpr std::array kConditions = {
     ConditionOf{xml::ParseError::restricted_xml, StreamCondition::restricted_xml},
     ConditionOf{xml::ParseError::unsupported_encoding, StreamCondition::unsupported_encoding},
     ConditionOf{xml::ParseError::limit_exceeded, StreamCondition::policy_violation},
+    // RFC 6120 4.9.3.1: XML, but none that can be processed; invalid-xml is for who validates.
+    ConditionOf{xml::ParseError::stray_text, StreamCondition::bad_format},
 };
 
 }  // namespace

@@ -200,13 +200,19 @@ TlsEngine TlsEngine::make_server(const TlsContext& context, std::string_view def
   return TlsEngine(std::move(connection));
 }
 
-TlsEngine TlsEngine::make_client(const TlsContext& context, std::string_view host) {
+TlsEngine TlsEngine::make_client(const TlsContext& context, std::string_view host,
+                                 std::span<const std::string> alpn) {
   XMPP_ASSERT(!context.state_->is_server);
   auto connection = std::make_unique<Connection>();
   Connection& c = *connection;
   c.ssl.reset(SSL_new(context.state_->ssl_context()));
   c.verify = context.state_->verify;
   const bool has_name = tls::set_peer_name(c.ssl.get(), std::string(host));
+  const std::string offered = tls::to_wire(alpn);
+  if (!offered.empty()) {
+    SSL_set_alpn_protos(c.ssl.get(), reinterpret_cast<const unsigned char*>(offered.data()),
+                        static_cast<unsigned>(offered.size()));
+  }
   SSL_set_connect_state(c.ssl.get());
   TlsEngine engine(std::move(connection));
   if (!has_name && c.verify) {

@@ -25,16 +25,6 @@ std::string to_key(std::string_view host) {
   return key;
 }
 
-std::string to_wire(const std::vector<std::string>& protocols) {
-  std::string wire;
-  for (const std::string& protocol : protocols) {
-    XMPP_ASSERT(!protocol.empty() && protocol.size() < 256);
-    wire += static_cast<char>(protocol.size());
-    wire += protocol;
-  }
-  return wire;
-}
-
 int accept_any(int /*verified*/, X509_STORE_CTX* /*store*/) {
   return 1;
 }
@@ -118,6 +108,16 @@ Result<std::shared_ptr<const ServerCertificates>, TlsError> load(
 }
 
 }  // namespace
+
+std::string to_wire(std::span<const std::string> protocols) {
+  std::string wire;
+  for (const std::string& protocol : protocols) {
+    XMPP_ASSERT(!protocol.empty() && protocol.size() < 256);
+    wire += static_cast<char>(protocol.size());
+    wire += protocol;
+  }
+  return wire;
+}
 
 int on_server_name(SSL* ssl, int* /*alert*/, void* /*argument*/) {
   auto* choice = static_cast<ServerChoice*>(SSL_get_app_data(ssl));

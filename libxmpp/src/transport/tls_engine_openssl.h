@@ -86,6 +86,8 @@ struct ServerCertificates {
   [[nodiscard]] const LoadedCertificate* find(std::string_view host) const;
 };
 
+// Protocols for ALPN as they are sent: each behind its length.
+[[nodiscard]] std::string to_wire(std::span<const std::string> protocols);
 // Takes the oldest error of this thread's OpenSSL queue as text and empties the queue.
 [[nodiscard]] std::string take_openssl_error();
 [[nodiscard]] Result<LoadedCertificate, TlsError> parse_certificate(const TlsCertificate& pem);

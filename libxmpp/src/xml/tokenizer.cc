@@ -128,10 +128,14 @@ StreamParser::Event StreamParser::read_text() {
   while (size < input_.size() && has_class(input_[size], kSpace)) ++size;
   if (size == 0) {
     const auto lead = static_cast<unsigned char>(input_.front());
-    if (lead < 0x80) return fail(ParseError::not_well_formed);
+    // Behind the stream's end there is no text in XML. What it is inside of it, its first character
+    // tells, so that it does not matter how much of it has come.
+    const ParseError stray =
+        phase_ == Phase::closed ? ParseError::not_well_formed : ParseError::stray_text;
+    if (lead < 0x80) return fail(lead < ' ' ? ParseError::not_well_formed : stray);
     const Scanned scanned = scan_multibyte(input_.data(), input_.data() + input_.size());
     if (scanned.scan == Scan::incomplete) return wait();
-    return fail(scanned.scan == Scan::failed ? scanned.error : ParseError::not_well_formed);
+    return fail(scanned.scan == Scan::failed ? scanned.error : stray);
   }
   consume(size);
   return Event::text;

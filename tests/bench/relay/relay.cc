@@ -4,9 +4,9 @@
 // read per ready connection and one write per connection with output and pass. It checks nothing:
 // never a server.
 //
-// Usage: relay [PORT]   listens on 127.0.0.1 (port 0: any) and says `relay ready
-// c2s=127.0.0.1:PORT`. Thread-safety: one thread. Invariants: a connection is in `dirty` exactly
-// while its flag says so.
+// Usage: relay [PORT [repeat]]   listens on 127.0.0.1 (port 0: any) and says `relay ready
+// c2s=127.0.0.1:PORT`. With `repeat`, for a test, everything comes once more, 100 ms later.
+// Thread-safety: one thread. Invariants: a connection is in `dirty` exactly while its flag says so.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -16,8 +16,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -28,6 +30,7 @@ namespace {
 
 using std::string;
 using std::string_view;
+using Clock = std::chrono::steady_clock;
 
 struct Connection {
   int fd = -1;
@@ -124,7 +127,7 @@ string decode_base64(string_view text) {
 
 class Relay {
  public:
-  explicit Relay(uint16_t port);
+  Relay(uint16_t port, bool repeats);
   void run();
 
  private:
@@ -135,6 +138,7 @@ class Relay {
   void on_auth(Connection& connection, string_view auth);
   void on_iq(Connection& connection, string_view iq);
   void forward(const Connection& from, string_view to, string_view stanza);
+  void send_late();
   void send(Connection& connection, string_view bytes);
   void flush(Connection& connection);
   void watch(Connection& connection, bool for_space);
@@ -148,6 +152,13 @@ class Relay {
   std::vector<Connection*> dirty_;
   std::vector<Connection*> closed_;
   std::vector<char> buffer_ = std::vector<char>(65536);
+  struct Late {
+    Clock::time_point at;
+    string to;
+    string stanza;
+  };
+  const bool repeats_;
+  std::deque<Late> late_;
 };
 
 [[noreturn]] void fail(const char* what) {
@@ -155,7 +166,7 @@ class Relay {
   std::exit(1);
 }
 
-Relay::Relay(uint16_t port) {
+Relay::Relay(uint16_t port, bool repeats) : repeats_(repeats) {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   listener_ = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int on = 1;
@@ -179,7 +190,8 @@ Relay::Relay(uint16_t port) {
 void Relay::run() {
   epoll_event events[512];
   for (;;) {
-    const int count = epoll_wait(epoll_, events, 512, -1);
+    const int count = epoll_wait(epoll_, events, 512, late_.empty() ? -1 : 10);
+    send_late();
     if (count < 0 && errno != EINTR) fail("epoll_wait");
     for (int i = 0; i < count; ++i) {
       auto* connection = static_cast<Connection*>(events[i].data.ptr);
@@ -319,11 +331,23 @@ void Relay::forward(const Connection& from, string_view to, string_view stanza) 
   if (found == sessions_.end()) return;
   Connection& receiver = *found->second;
   const size_t name_end = stanza.find_first_of(" />");
+  if (repeats_) {
+    string again(stanza);
+    again.insert(name_end, " from='" + from.jid + "'");
+    late_.push_back({Clock::now() + std::chrono::milliseconds(100), string(to), std::move(again)});
+  }
   send(receiver, stanza.substr(0, name_end));
   send(receiver, " from='");
   send(receiver, from.jid);
   send(receiver, "'");
   send(receiver, stanza.substr(name_end));
+}
+
+void Relay::send_late() {
+  for (; !late_.empty() && late_.front().at <= Clock::now(); late_.pop_front()) {
+    const auto found = sessions_.find(late_.front().to);
+    if (found != sessions_.end()) send(*found->second, late_.front().stanza);
+  }
 }
 
 void Relay::send(Connection& connection, string_view bytes) {
@@ -370,6 +394,7 @@ void Relay::close(Connection& connection) {
 
 int main(int argc, char** argv) {
   signal(SIGPIPE, SIG_IGN);
-  Relay relay(static_cast<uint16_t>(argc > 1 ? std::atoi(argv[1]) : 0));
+  const bool repeats = argc > 2 && string_view(argv[2]) == "repeat";
+  Relay relay(static_cast<uint16_t>(argc > 1 ? std::atoi(argv[1]) : 0), repeats);
   relay.run();
 }

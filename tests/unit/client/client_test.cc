@@ -26,6 +26,7 @@ TEST_F(ClientTest, LogsInWithStartTlsAndScramPlus) {
   EXPECT_EQ(client->mechanism(), "SCRAM-SHA-256-PLUS");
   EXPECT_TRUE(client->stream()->is_secure());
   EXPECT_EQ(server->to, "example.org");
+  EXPECT_EQ(server->engine->alpn(), "");
   EXPECT_EQ(client->pending_output(), 0u);
 }
 
@@ -38,6 +39,8 @@ TEST_F(ClientTest, LogsInWithDirectTls) {
   start(std::move(how));
   EXPECT_EQ(log, "bound ") << (failure ? failure->text : "");
   EXPECT_EQ(client->jid().str(), "alice@example.org/chosen");
+  // XEP-0368 3, whoever made the context, and in case it serves STARTTLS as well.
+  EXPECT_EQ(server->engine->alpn(), "xmpp-client");
   server->send(message("hi"));
   settle();
   ASSERT_EQ(stanzas.size(), 1u);

@@ -61,6 +61,23 @@ TEST_F(ReactorTest, RunsTheStepsOfATurnInOrder) {
   reactor.unwatch_fd(3, probe.watch);
 }
 
+// What it refers to must stay where it is, however many there are then.
+TEST_F(ReactorTest, ACallAtTheEndOfATurnMayRegisterOthers) {
+  int others = 0;
+  struct Registering {
+    Reactor& reactor;
+    int& others;
+    void operator()() const {
+      for (int i = 0; i < 100; ++i) reactor.at_end_of_turn([&count = others] { ++count; });
+      ++others;
+    }
+  };
+  static_assert(std::is_trivially_copyable_v<Registering>);  // so it is kept in place
+  reactor.at_end_of_turn(Registering{reactor, others});
+  reactor.turn(reactor.now());
+  EXPECT_EQ(others, 101);
+}
+
 TEST_F(ReactorTest, WaitsForTheNextTimerOrTheCaller) {
   int fired = 0;
   Timer timer([&] { ++fired; });

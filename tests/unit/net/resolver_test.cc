@@ -235,7 +235,8 @@ TEST(Plan, FollowsTheFallBackRules) {
       query.fallback_direct_tls = true;
     }
     SeededRng rng(1);
-    EXPECT_EQ(describe(plan_endpoints(query, ask_service(dns, query), rng)), c.expected) << c.what;
+    EXPECT_EQ(describe(plan_endpoints(query, ask_service(dns, query, rng), rng)), c.expected)
+        << c.what;
   }
 }
 
@@ -248,9 +249,29 @@ TEST(Plan, BoundsWhatAnAnswerMakesUsTry) {
   ServiceQuery query;
   query.domain = "example.org";
   SeededRng rng(1);
-  const auto plan = plan_endpoints(query, ask_service(dns, query), rng);
+  const auto plan = plan_endpoints(query, ask_service(dns, query, rng), rng);
   ASSERT_TRUE(plan);
   EXPECT_EQ(plan->size(), 64U);
+}
+
+// RFC 2782: clients try the lowest priority first, wherever the answer names it.
+TEST(Plan, CutsWhatWouldBeTriedLast) {
+  FakeDns dns;
+  std::vector<SrvRecord> plain;
+  for (std::uint16_t i = 0; i < 40; ++i) {
+    const std::string host = "h" + std::to_string(i);
+    plain.push_back({static_cast<std::uint16_t>(100 - i), 0, 5222, host});
+    dns.hosts[host] = {"10.0.0." + std::to_string(i)};
+  }
+  dns.add("_xmpp-client", plain);
+  dns.add("_xmpps-client", {{1, 0, 443, "direct"}});
+  dns.hosts["direct"] = {"10.0.1.1"};
+  ServiceQuery query;
+  query.domain = "example.org";
+  SeededRng rng(1);
+  std::string expected = "10.0.1.1:443(tls)";
+  for (int i = 39; i > 24; --i) expected += " 10.0.0." + std::to_string(i) + ":5222";
+  EXPECT_EQ(describe(plan_endpoints(query, ask_service(dns, query, rng), rng)), expected);
 }
 
 TEST(Plan, FamiliesAlternate) {
@@ -342,6 +363,22 @@ TEST_F(ResolverTest, SaysWhenItIsOverloaded) {
   reactor.turn(reactor.now());
   EXPECT_EQ(code, "overloaded");
   EXPECT_EQ(result, "");
+}
+
+TEST_F(ResolverTest, MayDieInTheMidstOfItsAnswers) {
+  dns.hosts["example.org"] = {"10.0.0.9"};
+  Resolver::Request fatal([this](Resolver::Answer) {
+    result += "gone;";
+    resolver.reset();
+  });
+  resolver->resolve(query(), fatal);
+  resolver->resolve(query(), request);
+  settle();
+  EXPECT_EQ(result, "gone;");
+  resolver.emplace(reactor, offload, rng, dns);
+  resolver->resolve(query(), request);  // it waits nowhere any more
+  settle();
+  EXPECT_EQ(result, "gone;10.0.0.9:5222;");
 }
 
 TEST_F(ResolverTest, MayDieBeforeItsAnswers) {

@@ -4,8 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <stdexcept>
 
+#include "core/commands.h"
 #include "core/worker.h"
 #include "unit/server/raw_client.h"
 #include "xmppd/module.h"
@@ -38,6 +40,29 @@ TEST(Backstop, AThrowingStanzaHookBouncesToTheSender) {
   EXPECT_EQ(others, 0);
   EXPECT_EQ(exception_count() - before, 1U);
   EXPECT_EQ(world.server().session_count(), 1U) << "the session goes on";
+}
+
+xmpp::Task<CommandResult> throw_at_once(bool throws) {
+  if (throws) throw std::runtime_error("no luck");
+  co_return CommandValue("done");
+}
+xmpp::Task<void> keep(xmpp::Task<CommandResult> task, std::optional<CommandResult>& result) {
+  auto outcome = co_await std::move(task);
+  result = std::move(outcome);
+}
+
+TEST(Backstop, AThrowingCommandIsAnsweredWithAnError) {
+  xmpp::TaskOwner owner;
+  const auto before = exception_count();
+  std::optional<CommandResult> result;
+  owner.spawn(keep(shielded(throw_at_once(false)), result));
+  ASSERT_TRUE(result);
+  EXPECT_TRUE(*result);
+  EXPECT_EQ(exception_count(), before);
+  owner.spawn(keep(shielded(throw_at_once(true)), result));
+  ASSERT_FALSE(*result);
+  EXPECT_EQ(result->error().code, "internal");
+  EXPECT_EQ(exception_count() - before, 1U);
 }
 
 TEST(Backstop, AThrowingTimerIsCountedAndNotSetAgain) {

@@ -6,17 +6,14 @@
 #include <string_view>
 #include <vector>
 
-#include "core/commands.h"
-#include "core/module_change.h"
 #include "core/worker.h"
-#include "unit/server/raw_client.h"
+#include "unit/server/module_changes.h"
 
 namespace xmppd {
 namespace {
 
 using namespace std::chrono_literals;
 using namespace std::string_literals;
-using Outcome = ModuleManager::Outcome;
 
 constexpr std::size_t kBodyBytes = 20'000;
 
@@ -54,19 +51,14 @@ class OfflineReload : public testing::TestWithParam<std::uint64_t> {
     juliet.write(login("juliet"));
     world.run_for(1s);
   }
-  ModuleManager& modules() { return world.server().modules(); }
-  void begin(xmpp::Task<Outcome> changing) {
-    context.reactor.call([] {});  // it sees what time it is
-    world.run_for(10ms);
-    said = "under way";
-    owner.spawn(keep(std::move(changing), said));
-  }
-  static xmpp::Task<void> keep(xmpp::Task<Outcome> changing, std::string& text) {
-    auto outcome = co_await std::move(changing);
-    text = outcome ? "" : outcome.error().text;
-  }
   void say(int from, int to) {
     for (const auto& id : numbered("n", from, to)) romeo.write(message(id));
+  }
+  void expect_nothing_stored() {
+    RawClient again(world);
+    again.write(login("juliet") + "<presence/>");
+    world.run_for(2s);
+    EXPECT_FALSE(again.saw("<message")) << "they were not removed";
   }
   // s0, s1, s2, n0, n1 ...
   static std::vector<std::string> all(int live) {
@@ -78,10 +70,7 @@ class OfflineReload : public testing::TestWithParam<std::uint64_t> {
   World world{{.seed = GetParam(), .workers = 2}};
   RawClient romeo{world};
   RawClient juliet{world, {.window = 8 * 1024}};
-  xmpp::SeededRng rng{1};
-  CommandContext context{.server = world.server(), .reactor = world.make_reactor(), .rng = rng};
-  std::string said;
-  xmpp::TaskOwner owner;
+  ModuleChanges modules{world};
 };
 
 TEST_P(OfflineReload, KeepsWhatWaitsWhileTheStoredOnesAreLoaded) {
@@ -90,19 +79,16 @@ TEST_P(OfflineReload, KeepsWhatWaitsWhileTheStoredOnesAreLoaded) {
   world.run_for(500ms);
   say(0, 3);
   world.run_for(500ms);
-  begin(modules().reload(context, "default", "offline"));
+  modules.reload("offline");
   world.run_for(kIdleWait + 200ms);
-  EXPECT_EQ(said, "under way");
+  EXPECT_EQ(modules.said(), "under way");
   say(3, 6);
   world.run_for(200ms);
   EXPECT_FALSE(juliet.saw("<message")) << juliet.seen();
   world.run_for(10s);
-  EXPECT_EQ(said, "");
+  EXPECT_EQ(modules.said(), "");
   EXPECT_EQ(ids(juliet.seen()), all(6));
-  RawClient again(world);
-  again.write(login("juliet") + "<presence/>");
-  world.run_for(2s);
-  EXPECT_FALSE(again.saw("<message")) << "they were not removed";
+  expect_nothing_stored();
 }
 
 TEST_P(OfflineReload, KeepsWhatWaitsForAClientThatDoesNotRead) {
@@ -110,18 +96,15 @@ TEST_P(OfflineReload, KeepsWhatWaitsForAClientThatDoesNotRead) {
   juliet.write("<presence/>");
   world.run_for(100ms);
   say(0, 3);
-  begin(modules().reload(context, "default", "offline"));
+  modules.reload("offline");
   world.run_for(kIdleWait + 500ms);
-  EXPECT_EQ(said, "");
+  EXPECT_EQ(modules.said(), "");
   say(3, 6);
   world.run_for(100ms);
   juliet.read_again();
   world.run_for(5s);
   EXPECT_EQ(ids(juliet.seen()), all(6));
-  RawClient again(world);
-  again.write(login("juliet") + "<presence/>");
-  world.run_for(2s);
-  EXPECT_FALSE(again.saw("<message")) << "they were not removed";
+  expect_nothing_stored();
 }
 
 // The successor finds out although nothing comes, and twice.
@@ -130,17 +113,14 @@ TEST_P(OfflineReload, GoesOnByItself) {
   juliet.write("<presence/>");
   world.run_for(100ms);
   for (int i = 0; i < 2; ++i) {
-    begin(modules().reload(context, "default", "offline"));
+    modules.reload("offline");
     world.run_for(kIdleWait + 500ms);
-    EXPECT_EQ(said, "") << i;
+    EXPECT_EQ(modules.said(), "") << i;
   }
   juliet.read_again();
   world.run_for(2s);
   EXPECT_EQ(ids(juliet.seen()), all(0));
-  RawClient again(world);
-  again.write(login("juliet") + "<presence/>");
-  world.run_for(2s);
-  EXPECT_FALSE(again.saw("<message")) << "they were not removed";
+  expect_nothing_stored();
 }
 
 // What was not written when the session ended goes to the next one.
@@ -148,7 +128,7 @@ TEST_P(OfflineReload, ForgetsWhatWasNotWritten) {
   juliet.stop_reading();
   juliet.write("<presence/>");
   world.run_for(100ms);
-  begin(modules().reload(context, "default", "offline"));
+  modules.reload("offline");
   world.run_for(kIdleWait + 500ms);
   juliet.channel().cut();
   world.run_for(1s);
@@ -164,17 +144,17 @@ TEST_P(OfflineReload, AnUnloadLetsThemPass) {
   world.run_for(100ms);
   say(0, 3);
   world.run_for(100ms);
-  begin(modules().unload(context, "default", "offline"));
+  modules.unload("offline");
   world.run_for(100ms);
   say(3, 6);
   world.run_for(100ms);
   juliet.read_again();
   world.run_for(1s);
-  EXPECT_EQ(said, "");
+  EXPECT_EQ(modules.said(), "");
   EXPECT_EQ(ids(juliet.seen()), all(6));
-  begin(modules().load(context, "default", "offline"));
+  modules.load("offline");
   world.run_for(1s);
-  EXPECT_EQ(said, "");
+  EXPECT_EQ(modules.said(), "");
   say(6, 7);
   world.run_for(100ms);
   RawClient again(world);
@@ -191,11 +171,11 @@ TEST_P(OfflineReload, AnUnloadLetsThemPassThoseThatAreNotLoaded) {
   say(0, 3);
   world.run_for(500ms);
   EXPECT_FALSE(juliet.saw("<message"));
-  begin(modules().unload(context, "default", "offline"));
+  modules.unload("offline");
   world.run_for(100ms);
   EXPECT_EQ(ids(juliet.seen()), numbered("n", 0, 3));
   world.run_for(kRetireWait);
-  EXPECT_EQ(said, "");
+  EXPECT_EQ(modules.said(), "");
 }
 
 // Who stored it has gone before it was stored; who came meanwhile gets it from the successor.
@@ -203,13 +183,13 @@ TEST_P(OfflineReload, DeliversWhatTheInstanceBeforeStored) {
   world.stall_storage(world.now() + 3s);
   romeo.write(message("late"));
   world.run_for(100ms);
-  begin(modules().reload(context, "default", "offline"));
+  modules.reload("offline");
   world.run_for(500ms);
   juliet.write("<presence/>");
   world.run_for(kIdleWait);
   say(0, 1);
   world.run_for(5s);
-  EXPECT_EQ(said, "");
+  EXPECT_EQ(modules.said(), "");
   EXPECT_EQ(ids(juliet.seen()), (std::vector<std::string>{"s0", "s1", "s2", "late", "n0"}));
 }
 

@@ -318,6 +318,49 @@ TEST_P(Sm, CutAndResumedLosesAndDoublesNothing) {
   for (int i = 0; i < sent; ++i) EXPECT_EQ(other.received[static_cast<std::size_t>(i)], i);
 }
 
+// However many lose their connections in one turn.
+TEST_P(Sm, NoMoreSessionsAreDetachedThanMayBe) {
+  constexpr std::size_t kMax = 10;  // max_detached
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 14; ++i) {
+    std::string begin = login("u0");
+    begin.replace(begin.find("<resource>r<"), 12, "<resource>r" + std::to_string(i) + '<');
+    clients.push_back(std::make_unique<RawClient>(world));
+    clients.back()->write(begin + kEnable);
+  }
+  world.run_for(kSecond);
+  for (auto& client : clients) {
+    EXPECT_TRUE(client->saw("<enabled ")) << client->seen();
+    client->channel().cut();
+  }
+  world.run_for(kSecond);
+  const auto jid = *xmpp::Jid::parse("u0@localhost");
+  auto& server = world.server();
+  Account* account = server.worker(owner_of(jid, server.worker_count())).accounts().find(jid);
+  ASSERT_NE(account, nullptr);
+  EXPECT_EQ(account->sessions().size(), kMax);
+}
+
+// XEP-0198 5: what the server does not do it does not merely fail to find.
+TEST(SmWithoutResumption, SaysSo) {
+  for (const bool has_module : {true, false}) {
+    World world{{.seed = 1,
+                 .workers = 1,
+                 .config = has_module ? "[profile.default.module.sm]\nresume = false\n"
+                                        "[host.\"localhost\"]\n"
+                                      : "[profile.default]\nmodules = [\"-sm\"]\n"
+                                        "[host.\"localhost\"]\n"}};
+    world.add_account("u0@localhost");
+    RawClient client(world);
+    client.write(resume_of("u0", "nonsense") + kBind + kEnable);
+    world.run_for(kSecond);
+    EXPECT_TRUE(client.saw("<failed xmlns='urn:xmpp:sm:3'><feature-not-implemented "))
+        << has_module;
+    EXPECT_TRUE(client.saw("<jid>u0@localhost/r</jid>")) << client.seen();
+    EXPECT_EQ(client.saw("<enabled xmlns='urn:xmpp:sm:3'/>"), has_module) << client.seen();
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, Sm, testing::Range(1U, 9U));
 
 // What a failing machine leaves of sessions: nothing is taken back, nothing stored is lost.

@@ -142,7 +142,7 @@ TEST(ReceiverErrors, BeforeAuthentication) {
       {"stanza of servers", "<message xmlns='jabber:server'/>", stream_error("invalid-namespace")},
       {"ill-formed", "<message></presence>", stream_error("not-well-formed")},
       {"undeclared prefix", "<x:message/>", stream_error("not-well-formed")},
-      {"text", "hello", stream_error("not-well-formed")},
+      {"text", "hello", stream_error("bad-format")},
       {"comment", "<message><!-- --></message>", stream_error("restricted-xml")},
       {"processing instruction", "<?php ?>", stream_error("restricted-xml")},
       {"entity", "<message>&nbsp;</message>", stream_error("restricted-xml")},

@@ -66,6 +66,7 @@ TEST(ConditionTable, EveryXmlErrorHasItsCondition) {
             StreamCondition::unsupported_encoding);
   EXPECT_EQ(stream::condition_of(xml::ParseError::limit_exceeded),
             StreamCondition::policy_violation);
+  EXPECT_EQ(stream::condition_of(xml::ParseError::stray_text), StreamCondition::bad_format);
 }
 
 static_assert(std::is_nothrow_move_constructible_v<Stream>);

@@ -106,6 +106,24 @@ TEST(StreamParser, RefusesABadBeginning) {
   }
 }
 
+// Well-formed as XML goes (RFC 6120 11.3), but nothing that a stream may hold.
+TEST(StreamParser, TellsStrayTextFromWhatIsNoXml) {
+  const std::pair<const char*, ParseError> table[] = {
+      {"text", ParseError::stray_text},
+      {" \n\xC3\xA9", ParseError::stray_text},
+      {"&amp;", ParseError::stray_text},
+      {"<r/>text", ParseError::stray_text},
+      {"\x01", ParseError::not_well_formed},
+      {"\xFF", ParseError::unsupported_encoding},
+      {"</stream:stream>text", ParseError::not_well_formed},
+  };
+  for (const auto& [bytes, error] : table) {
+    const std::string seen = events({std::string(kHeader) + bytes});
+    const std::string expected = "error " + std::to_string(static_cast<int>(error)) + "\n";
+    EXPECT_TRUE(seen.ends_with(expected)) << bytes << ": " << seen;
+  }
+}
+
 TEST(StreamParser, KnowsOtherEncodingsByTheirFirstBytes) {
   const auto expected =
       "error " + std::to_string(static_cast<int>(ParseError::unsupported_encoding)) + "\n";

@@ -29,8 +29,10 @@ struct Ran {
   std::string output;  // both channels
 };
 
-Ran run(const std::string& arguments) {
-  const std::string command = std::string(XMPPBENCH_PROGRAM) + " " + arguments + " 2>&1 </dev/null";
+// `limit`: a command of the shell before it.
+Ran run(const std::string& arguments, const std::string& limit = {}) {
+  const std::string command =
+      limit + std::string(XMPPBENCH_PROGRAM) + " 2>&1 </dev/null " + arguments;
   Ran ran;
   FILE* pipe = ::popen(command.c_str(), "r");
   if (pipe == nullptr) return ran;
@@ -56,6 +58,22 @@ TEST(CommandLine, UsageErrorsEndWithTwo) {
     const Ran ran = run(arguments);
     EXPECT_EQ(ran.code, 2) << arguments << "\n" << ran.output;
   }
+}
+
+TEST(CommandLine, WithoutMemoryItEndsWithOneLine) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers need more address space than that";
+#endif
+  const Ran ran =
+      run("chat --target 127.0.0.1:1 --domain localhost --users 1000000 --password p --tls none",
+          "ulimit -v 80000; ");
+  EXPECT_EQ(ran.code, 1) << ran.output;
+  EXPECT_EQ(ran.output.find("xmppbench: cannot go on: "), 0U) << ran.output;
+}
+
+TEST(CommandLine, HelpThatNobodyGetsIsAFailure) {
+  EXPECT_EQ(run("--help >/dev/full").code, 1);
+  EXPECT_EQ(run("--version >/dev/full").code, 1);
 }
 
 TEST(CommandLine, AnUnreachableTargetIsOneClearLine) {
@@ -124,14 +142,16 @@ TEST(CommandLine, TellsWhyTheServerEndedARegistration) {
 // The relay takes any login by PLAIN without TLS and forwards messages.
 class AgainstTheRelay : public testing::Test {
  protected:
-  void SetUp() override {
+  void SetUp() override { start(nullptr); }
+  // `how`: the relay's second argument.
+  void start(const char* how) {
     int pipe[2];
     ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
     pid_ = ::fork();
     ASSERT_GE(pid_, 0);
     if (pid_ == 0) {
       ::dup2(pipe[1], STDOUT_FILENO);
-      ::execl(RELAY_PROGRAM, "relay", "0", nullptr);
+      ::execl(RELAY_PROGRAM, "relay", "0", how, nullptr);
       ::_exit(127);
     }
     ::close(pipe[1]);
@@ -168,6 +188,13 @@ TEST_F(AgainstTheRelay, ClosedLoopLosesNothing) {
   EXPECT_EQ(ran.code, 0) << ran.output;
 }
 
+TEST_F(AgainstTheRelay, CountsWhatComesOnceMoreWhenAllHasCome) {
+  TearDown();
+  start("repeat");
+  const Ran ran = chat("--rate 500 --threshold 'sent=100,lost=0,duplicated>=100,errors=0'");
+  EXPECT_EQ(ran.code, 0) << ran.output;
+}
+
 TEST_F(AgainstTheRelay, AMissedThresholdEndsWithNinetyNine) {
   const Ran ran = chat("--rate 500 --threshold 'p50>10s'");
   EXPECT_EQ(ran.code, 99) << ran.output;
@@ -188,7 +215,34 @@ TEST_F(AgainstTheRelay, IdleHolds) {
 }
 
 TEST_F(AgainstTheRelay, AReportThatCannotBeWrittenIsAnError) {
-  EXPECT_EQ(run("login" + target_ + "--json /nonexistent/x.json").code, 1);
+  EXPECT_EQ(run("login" + target_ + "--json /dev/full").code, 1);
+  const Ran full = run("login" + target_ + "--json - >/dev/full");
+  EXPECT_EQ(full.code, 1);
+  EXPECT_NE(full.output.find("cannot write to standard output"), std::string::npos) << full.output;
+}
+
+// Not after the run, whose result would be lost.
+TEST_F(AgainstTheRelay, AFileThatCannotBeWrittenKeepsTheRunFromBeginning) {
+  const Ran ran = run("chat" + target_ + "--duration 1000 --json /nonexistent/x.json");
+  EXPECT_EQ(ran.code, 1);
+  EXPECT_EQ(ran.output,
+            "xmppbench: --json /nonexistent/x.json: cannot be written: No such file or "
+            "directory\n");
+}
+
+TEST_F(AgainstTheRelay, ARunThatFailsLeavesTheReportBeforeIt) {
+  const std::string file = testing::TempDir() + "xmppbench-" + std::to_string(::getpid()) + ".old";
+  const std::string elsewhere =
+      "login --target 127.0.0.1:1 --domain localhost --users 4 --password p --tls none --json " +
+      file;
+  EXPECT_EQ(run(elsewhere).code, 1);
+  EXPECT_FALSE(std::filesystem::exists(file));
+  EXPECT_EQ(run("login" + target_ + "--json " + file).code, 0);
+  const auto size = std::filesystem::file_size(file);
+  EXPECT_GT(size, 0U);
+  EXPECT_EQ(run(elsewhere).code, 1);
+  EXPECT_EQ(std::filesystem::file_size(file), size);
+  std::filesystem::remove(file);
 }
 
 TEST_F(AgainstTheRelay, InterruptedRunsStillReport) {

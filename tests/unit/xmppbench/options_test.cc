@@ -45,7 +45,7 @@ TEST(Options, PresenceWarmsUpUntilAllAreThere) {
   EXPECT_EQ(options->warmup, xmpp::Duration(7'000'000));
   EXPECT_EQ(options->contacts, 20U);
   EXPECT_FALSE(options->sends_presence);  // the scenario does
-  raw.rate = 0;
+  raw.rate.reset();
   EXPECT_EQ(make_options(Command::presence, raw)->rate, 1000);
 }
 
@@ -66,6 +66,10 @@ TEST(Options, RefusesWhatMakesNoSense) {
       {"exclude", Command::chat, [](RawOptions& raw) { raw.rate = 5, raw.window = 2; }},
       {"--rate", Command::chat, [](RawOptions& raw) { raw.rate = -1; }},
       {"--rate", Command::chat, [](RawOptions& raw) { raw.rate = 1e-300; }},
+      {"--rate", Command::chat, [](RawOptions& raw) { raw.rate = 0; }},
+      {"--rate", Command::presence, [](RawOptions& raw) { raw.rate = 0; }},
+      {"--login-rate", Command::login, [](RawOptions& raw) { raw.login_rate = 0; }},
+      {"--window", Command::chat, [](RawOptions& raw) { raw.window = 0; }},
       {"--login-rate", Command::login, [](RawOptions& raw) { raw.login_rate = 1e-300; }},
       {"chat", Command::login, [](RawOptions& raw) { raw.rate = 5; }},
       {"--window", Command::presence, [](RawOptions& raw) { raw.window = 2; }},

@@ -33,6 +33,18 @@ TEST(CommandLine, TakesOptionsAnywhere) {
   }
 }
 
+TEST(CommandLine, WaitsAsLongAsAsked) {
+  const auto timeout = [](const Words& words) {
+    const auto line = parse(words);
+    return std::get<Invocation>(line).timeout_s;
+  };
+  EXPECT_EQ(timeout({"weather"}), 60);
+  EXPECT_EQ(timeout({"--timeout", "5", "weather"}), 5);
+  EXPECT_EQ(timeout({"weather", "--timeout=0"}), 0);
+  EXPECT_TRUE(scan_globals({"weather", "--timeout", "5"}).has_words);
+  EXPECT_FALSE(scan_globals({"--timeout", "5"}).has_words);
+}
+
 TEST(CommandLine, ValuesMayLookLikeOptions) {
   EXPECT_EQ(args_of(parse({"fruit", "add", "--secret", "--json", "fig"})),
             R"(fruit.add{"name":"fig","secret":"--json"})");
@@ -72,6 +84,8 @@ TEST(CommandLine, RefusesWrongUsage) {
                          {"fruit", "add", "fig", "--secret"},
                          {"fruit", "add", "fig", "--secret", "s", "--secret-stdin"},
                          {"weather", "--bogus"},
+                         {"weather", "--timeout", "-1"},
+                         {"weather", "--timeout", "soon"},
                          {"weather", "tomorrow"},
                          {"completion", "tcsh"}};
   for (const auto& words : wrong) {

@@ -116,6 +116,27 @@ TEST(Program, PassesJsonThrough) {
   EXPECT_EQ(outcome.out, "[{\"sky\":\"blue\",\"c\":-3}]\n");
 }
 
+// A buffer that takes nothing, as /dev/full.
+struct Full : std::streambuf {};
+
+TEST(Program, WhatCannotBeWrittenIsAFailure) {
+  for (const char* argument : {"weather", "--help", "--version", "--json", "completion"}) {
+    FakeServer server("weather", "{\"id\":2,\"result\":[{\"sky\":\"blue\"}]}\n");
+    std::vector<std::string> arguments = {argument};
+    if (arguments[0] == "--json") arguments.emplace_back("weather");
+    if (arguments[0] == "completion") arguments.emplace_back("bash");
+    std::istringstream in;
+    std::ostringstream err;
+    Full full;
+    std::ostream out(&full);
+    const int code = run(
+        arguments,
+        {.in = in, .out = out, .err = err, .ask_secret = {}, .environment_socket = server.path()});
+    EXPECT_EQ(code, kExitRefused) << argument;
+    EXPECT_EQ(err.str(), "xmppctl: cannot write to standard output\n") << argument;
+  }
+}
+
 TEST(Program, RefusedIsOne) {
   const char* error = "{\"id\":2,\"error\":{\"code\":\"not-found\",\"text\":\"no sky\"}}\n";
   {

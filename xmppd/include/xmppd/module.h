@@ -225,6 +225,15 @@ class XMPPD_API Scope {
       if (T* value = account->find(slot)) visit(*account, *value);
     }
   }
+  // The same for their sessions: void(Session&, T&).
+  template <typename T, typename F>
+  void for_each(const SessionSlot<T>& slot, F visit) {
+    for (Account* account : accounts()) {
+      for (Session* session : account->sessions()) {
+        if (T* value = session->find(slot)) visit(*session, *value);
+      }
+    }
+  }
 
   // Calls `call` after `delay`, again and again if it returns a positive delay.
   void timer(xmpp::Duration delay, std::function<xmpp::Duration()> call);

@@ -9,6 +9,7 @@
 // detached.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -95,6 +96,11 @@ class XMPPD_API Session {
   [[nodiscard]] T& operator[](const SessionSlot<T>& slot) {
     return slots_.get<T>(slot.entry());
   }
+  // nullptr: there is no value yet.
+  template <typename T>
+  [[nodiscard]] T* find(const SessionSlot<T>& slot) {
+    return slots_.find<T>(slot.entry());
+  }
   // The modules' data that survive (slot.h), and back, for a session that is resumed elsewhere.
   [[nodiscard]] std::vector<SavedSlot> save_slots() const { return slots_.save(); }
   void hold_slots(std::vector<SavedSlot> saved) { slots_.hold(std::move(saved)); }
@@ -127,6 +133,8 @@ class XMPPD_API Session {
   // Its link is gone: lets it wait, or ends it.
   static void detach(std::unique_ptr<Session> session, ConnectionInfo last);
   static void end(std::unique_ptr<Session> session);
+  // The oldest detached sessions of an account end while there are more than so many.
+  static void give_way(Account& account, std::size_t detached_max);
   // Ends a detached session as soon as nobody can be walking over the account's sessions.
   void end_soon();
   // What the client never acknowledged finds another way.

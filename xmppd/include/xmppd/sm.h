@@ -1,10 +1,12 @@
-// SmTerms: what a session whose stanzas are acknowledged is granted.
+// SmTerms: what a session whose stanzas are acknowledged is granted. SmPolicy: what is granted at
+// all.
 //
 // Thread-safety: plain data.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "xmpp/base/time.h"
 
@@ -24,6 +26,18 @@ struct SmTerms {
   xmpp::Duration answer_timeout = std::chrono::seconds(60);
   // Are stanzas acknowledged when what they cause is stored, or when they were received?
   bool waits_for_stores = true;
+};
+
+// Offered by the module that says on what terms: what clients are told who ask for a session that
+// is not there.
+class SmPolicy {
+ public:
+  static constexpr std::string_view kServiceName = "sm";
+  // May sessions be resumed at all?
+  [[nodiscard]] virtual bool offers_resumption() const noexcept = 0;
+
+ protected:
+  ~SmPolicy() = default;
 };
 
 }  // namespace xmppd

@@ -60,7 +60,7 @@ struct ClientOptions {
 // The TLS context that a client with these options uses; share it through
 // ClientOptions::tls_context.
 [[nodiscard]] Result<std::shared_ptr<TlsContext>, TlsError> make_client_tls(
-    const ClientOptions& options, bool direct_tls = false);
+    const ClientOptions& options);
 
 struct ClientFailure {
   // How far it had come; stream also covers everything after bind.

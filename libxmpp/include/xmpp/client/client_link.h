@@ -48,7 +48,7 @@ class LinkObserver {
 struct LinkTls {
   std::shared_ptr<TlsContext> context;  // null: no TLS on this link
   std::string host;                     // A-labels: SNI and the name in the certificate
-  bool direct = false;                  // from the first byte
+  bool direct = false;                  // from the first byte, with ALPN (XEP-0368)
 };
 
 class ClientLink final : private net::Flushable {

@@ -14,6 +14,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -154,7 +155,8 @@ class Reactor {
   Instant slice_end_{};
   std::unique_ptr<char[]> read_buffer_;
   IntrusiveList<Flushable> dirty_;
-  std::vector<std::function<void()>> end_of_turn_;
+  // A call may register another, so they must stay where they are.
+  std::deque<std::function<void()>> end_of_turn_;
   std::atomic<bool> stopping_{false};
   std::uint64_t turns_ = 0;
   std::uint64_t mails_ = 0;

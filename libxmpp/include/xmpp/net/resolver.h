@@ -57,8 +57,8 @@ struct ServiceAnswer {
   SrvAnswer direct;
   std::map<std::string, std::vector<std::string>> addresses;  // of the targets, or of the domain
 };
-// Asks; blocks.
-[[nodiscard]] ServiceAnswer ask_service(Dns& dns, const ServiceQuery& query);
+// Asks; blocks. Of many targets the 16 to try first, by lots from `rng`, get addresses.
+[[nodiscard]] ServiceAnswer ask_service(Dns& dns, const ServiceQuery& query, Rng& rng);
 // The endpoints in the order to try them.
 [[nodiscard]] Result<std::vector<Endpoint>, ResolveError> plan_endpoints(
     const ServiceQuery& query, const ServiceAnswer& answer, Rng& rng);
@@ -69,7 +69,7 @@ struct ServiceAnswer {
 class Resolver {
  public:
   using Answer = Result<std::vector<Endpoint>, ResolveError>;
-  // Somebody who waits; destroying it cancels.
+  // Somebody who waits; destroying it cancels. `answered` may destroy the resolver.
   class Request : public ListHook<> {
    public:
     explicit Request(std::function<void(Answer)> answered) : answered_(std::move(answered)) {}
@@ -110,7 +110,8 @@ class Resolver {
   Rng& rng_;
   Dns& dns_;
   std::map<std::string, Entry> cache_;
-  std::shared_ptr<Resolver*> self_;  // work under way finds us through a weak_ptr
+  // Work under way finds us through a weak_ptr; null when we are gone.
+  std::shared_ptr<Resolver*> self_;
 };
 
 }  // namespace xmpp::net

@@ -79,7 +79,7 @@ struct TlsServerOptions {
 struct TlsClientOptions {
   bool insecure = false;                      // accept any certificate
   std::string ca_pem;                         // trust these; empty: the system's
-  std::vector<std::string> alpn;              // e.g. {"xmpp-client"} on direct TLS
+  std::vector<std::string> alpn;              // for all; see TlsEngine::make_client()
   std::optional<TlsCertificate> certificate;  // to show to the server, for EXTERNAL
   TlsVersion version_max = TlsVersion::tls1_3;
 };
@@ -132,8 +132,10 @@ class TlsEngine {
                                              std::string_view default_host = {});
   // The client's end; the first flight is ready in take_output() at once. `host` (A-labels or an IP
   // literal) is what the certificate must name and what SNI says. If it is to be verified and is no
-  // name, the engine has failed from the start.
-  [[nodiscard]] static TlsEngine make_client(const TlsContext& context, std::string_view host);
+  // name, the engine has failed from the start. `alpn`: offered instead of the context's, unless it
+  // is empty.
+  [[nodiscard]] static TlsEngine make_client(const TlsContext& context, std::string_view host,
+                                             std::span<const std::string> alpn = {});
 
   TlsEngine(TlsEngine&&) noexcept;
   TlsEngine& operator=(TlsEngine&&) noexcept;

@@ -31,6 +31,7 @@ enum class ParseError : std::uint8_t {
                          // 6120 11.1)
   unsupported_encoding,  // invalid UTF-8, or an XML declaration that names another encoding
   limit_exceeded,        // one of Limits
+  stray_text,            // text, well-formed, where only elements and white space may be
 };
 
 class Element {
