@@ -207,7 +207,8 @@ StorageResult<std::vector<HostConfig>> Server::stored_hosts() {
     if (name && name->is_domain() && name->str() == row.key) {
       hosts.push_back(parse_stored_host(row.key, row.value));
     } else {
-      xmpp::log::error(kLog, "host not served, its name in the database is no domain: remove it",
+      xmpp::log::error(kLog,
+                       "host not served, its name in the database is no domain: remove the row",
                        {kv("host", row.key)});
     }
   }
