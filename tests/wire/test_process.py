@@ -383,6 +383,30 @@ class Beginnings(unittest.TestCase):
             client.open()
             client.secure()
 
+    def test_a_log_that_cannot_be_opened(self):
+        logs = os.path.join(self.directory, "logs")
+        with open(self.config, encoding="utf-8") as file:
+            text = file.read()
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(text.replace("[log]", f'[log]\nfile = "{logs}/x.log"'))
+        self.refused("cannot open the log file")
+        os.mkdir(logs)
+        server = self.start()
+        os.rename(logs, logs + "-")
+        server.child.process.send_signal(signal.SIGHUP)
+        with open(f"{logs}-/x.log", encoding="utf-8") as file:
+            deadline = time.monotonic() + 10 * PATIENCE
+            while "cannot reopen the log file" not in file.read():
+                self.assertLess(time.monotonic(), deadline, "nothing was said")
+                file.seek(0)
+                time.sleep(0.05)
+        os.mkdir(logs)
+        server.child.process.send_signal(signal.SIGHUP)
+        while not os.path.exists(f"{logs}/x.log"):
+            self.assertLess(time.monotonic(), deadline + 10 * PATIENCE, "it was not reopened")
+            time.sleep(0.05)
+        self.check_serves(server)
+
     def test_secrets_that_cannot_be_read(self):
         self.stop(self.start())
         self.change("ALTER TABLE key_value RENAME TO gone")
