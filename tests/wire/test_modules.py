@@ -244,6 +244,57 @@ class Live(WireTest):
         return self.control_command("options", module=name)
 
 
+class Stuck(WireTest):
+    """A worker that does not answer: whoever asks it is told in time, and late answers do no harm."""
+
+    server_lines = f'module_path = ["{FAULTY}"]'
+    SECONDS = 8 * PATIENCE
+
+    def command(self, name, **args):
+        return control_command(self.directory, name, **args)
+
+    def test_commands_end_in_time(self):
+        self.command("module.load", module="blocker")
+        with self.session() as client:
+            client.send(f"<iq type='get' id='x'><block xmlns='urn:example:block'"
+                        f" ms='{self.SECONDS * 1000}'/></iq>")
+            time.sleep(0.3)
+            outcomes = {}
+
+            def run(name, **args):
+                try:
+                    outcomes[name] = self.command(name, **args)
+                except Refused as error:
+                    outcomes[name] = error.code
+
+            began = time.monotonic()
+            threads = [threading.Thread(target=run, args=(name,), kwargs=args) for name, args in (
+                ("status", {}), ("session.list", {}), ("session.kick", {"jid": client.jid}),
+                ("user.delete", {"jid": "alice@localhost"}),
+                ("module.load", {"module": "sound"}), ("module.unload", {"module": "sleeper"}))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertLess(time.monotonic() - began, self.SECONDS)
+            self.assertTrue(outcomes["status"]["ready"])
+            for name in ("session.list", "session.kick", "user.delete"):
+                self.assertEqual(outcomes[name], "timeout", name)
+            # What was asked is done when the worker goes on.
+            self.assertEqual(client.element(seconds=self.SECONDS).get("id"), "x")
+            client.stream_error()
+        deadline = time.monotonic() + 10 * PATIENCE
+        while [row for row in self.command("session.list") if row["jid"].startswith("alice@")]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        users = [row["jid"] for row in self.command("user.list", host="localhost")]
+        self.assertNotIn("alice@localhost", users)
+        self.command("module.unload", module="blocker")
+        with self.session("bob") as other:
+            other.send(f"<iq type='get' id='p'>{PING}</iq>")
+            self.assertEqual(other.element(IQ).get("id"), "p")
+
+
 if __name__ == "__main__":
     if not FAULTY:
         raise unittest.SkipTest("XMPPD_FAULTY_MODULES is not set")
