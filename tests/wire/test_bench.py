@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import threading
@@ -32,6 +33,10 @@ def stream_error(condition):
 
 def sasl_failure(condition):
     return f"<failure xmlns='{SASL}'><{condition}/></failure>"
+
+
+class Reset(Exception):
+    """Raised by `forward`: the sender's connection is reset."""
 
 
 class Impostor:
@@ -73,7 +78,11 @@ class Impostor:
 
     def _serve(self, connection):
         with contextlib.suppress(OSError), connection:
-            self._talk(connection, Input(connection))
+            try:
+                self._talk(connection, Input(connection))
+            except Reset:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                      struct.pack("ii", 1, 0))
 
     def _talk(self, connection, source):
         source.take("<stream:stream [^>]*>")
@@ -107,10 +116,11 @@ class Impostor:
                 self.answers.append(stanza)
                 continue
             with self.lock:
-                out = self.forward(self.count, stanza)
                 self.count += 1
+                out = self.forward(self.count - 1, stanza)
                 for message in out:
-                    self.users[3 - number].sendall(message.encode())
+                    with contextlib.suppress(OSError):  # it may have gone
+                        self.users[3 - number].sendall(message.encode())
 
 
 class Input:
@@ -308,6 +318,18 @@ class Endings(unittest.TestCase):
             code, out, _ = bench("idle", server.target, "--duration", "2")
         self.assertEqual(code, 0)
         self.assertRegex(out, "1 x connection lost: ")
+
+    def test_one_is_reset(self):
+        def forward(number, message):
+            if number == 5:
+                raise Reset
+            return [message]
+        with Impostor(forward) as server:
+            _, report, _ = chat(server, "--rate", "100")
+        lost = [text for text in report["error_texts"] if text.startswith("connection lost: ")]
+        self.assertEqual(len(lost), 1, report["error_texts"])
+        self.assertIn("reset", lost[0])
+        self.assertGreater(report["error_texts"]["not sent: the user is no longer online"], 1)
 
     def test_interrupted_while_logging_in(self):
         with Impostor(auth="") as server:
