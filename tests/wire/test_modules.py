@@ -141,6 +141,27 @@ class Live(WireTest):
                     bob.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
                     self.assertEqual(bob.element().get("id"), "p", "nothing comes twice")
 
+    def test_what_waits_for_an_inactive_client_survives(self):
+        """csi holds presence back; its next instance still has it, and an unload gives it out."""
+        active, inactive = (f"<{name} xmlns='urn:xmpp:csi:0'/>" for name in ("active", "inactive"))
+        with self.session() as client, self.session("bob") as other:
+            client.send("<presence/>")
+            client.element()
+            for verb, status in (("reload", "first"), ("unload", "second")):
+                self.assertEqual(self.ask(client, PING), "result")
+                client.send(inactive)
+                time.sleep(0.2)
+                other.send(f"<presence to='{client.jid}'><status>{status}</status></presence>")
+                self.assertEqual(self.ask(other, PING), "result")
+                time.sleep(0.2)
+                self.assertEqual(client.ready(), [])
+                self.module(verb, "csi")
+                if verb == "reload":
+                    client.send(active)
+                presence = client.element()
+                self.assertEqual(presence.findtext(f"{{{wire.CLIENT}}}status"), status)
+            self.module("load", "csi")
+
     def test_a_file_that_has_not_changed_is_loaded_once(self):
         def descriptors():
             return len(os.listdir(f"/proc/{self.server.child.process.pid}/fd"))

@@ -97,11 +97,14 @@ bool can_wait(const Stanza& stanza) {
 class Csi final : public Module {
  public:
   void attach(Scope& scope) override {
+    scope_ = &scope;
     state_ = scope.session_slot<State>();
+    has_state_ = scope.account_slot<HasState>();
     scope.stream_feature("<csi xmlns='urn:xmpp:csi:0'/>", true);
     scope.on_nonza(xmpp::ns::csi, [this](Session& session, Element element) {
       if (element.name() == "inactive") {
         session[state_].is_inactive = true;
+        (void)session.account()[has_state_];
       } else if (element.name() == "active") {
         session[state_].is_inactive = false;
         flush(session);
@@ -116,7 +119,21 @@ class Csi final : public Module {
     scope.on<ToSession>(Stage::deliver, [this](ToSession& hook) { return on_delivery(hook); });
   }
 
+  // Nobody will tell it of the client's activity any more.
+  void retire(bool has_successor) override {
+    if (has_successor) return;
+    scope_->for_each(has_state_, [this](Account& account, HasState&) {
+      for (Session* session : account.sessions()) {
+        (*session)[state_].is_inactive = false;
+        flush(*session);
+      }
+    });
+  }
+
  private:
+  // On an account: one of its sessions has been inactive.
+  struct HasState {};
+
   Verdict on_delivery(ToSession& hook) {
     State& state = hook.to[state_];
     if (!state.is_inactive || state.is_flushing) return Verdict::pass;
@@ -144,7 +161,9 @@ class Csi final : public Module {
 
   Option<std::int64_t> stanzas_{*this, "stanzas", 200,
                                 1,     10'000,    "Stanzas that wait for one session at most."};
+  Scope* scope_ = nullptr;
   SessionSlot<State> state_;
+  AccountSlot<HasState> has_state_;
 };
 XMPPD_MODULE(Csi, {.name = "csi",
                    .xep = "0352",
