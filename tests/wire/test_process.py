@@ -487,6 +487,30 @@ class Configuration(unittest.TestCase):
         self.assertRegex(err, r'FILE:\d+:\d+: host."a.example".certificate: cannot read ')
         self.assertIn("none.crt", err)
 
+    def test_certificates_that_cannot_be_used(self):
+        """Nor does anybody wait for a passphrase to be typed."""
+        with tempfile.TemporaryDirectory(prefix="xmppd-wire-") as directory:
+            for name, options in (("plain", ("-nodes",)), ("locked", ("-passout", "pass:secret"))):
+                subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                                "ec_paramgen_curve:prime256v1", "-subj", "/CN=a.example", *options,
+                                "-out", f"{directory}/{name}.crt", "-keyout",
+                                f"{directory}/{name}.key"], capture_output=True, check=True)
+            open(f"{directory}/empty.crt", "w", encoding="utf-8").close()
+            cases = [("locked.crt", "locked.key", "key"), ("empty.crt", "plain.key", "it is empty"),
+                     ("plain.crt", "empty.crt", "empty.crt"), ("plain.crt", "locked.key", "key"),
+                     ("plain.key", "plain.key", "plain.key"), ("plain.crt", "plain.crt", "key")]
+            for certificate, key, words in cases:
+                with self.subTest(certificate + " " + key):
+                    code, _, err = self.check(
+                        f'[host."a.example"]\ncertificate = "{directory}/{certificate}"\n'
+                        f'key = "{directory}/{key}"\n')
+                    self.assertEqual(code, 2)
+                    self.assertIn("FILE:2:", err)
+                    self.assertIn(words, err)
+            code, _, err = self.check(f'[host."a.example"]\ncertificate = "{directory}/plain.crt"\n'
+                                      f'key = "{directory}/plain.key"\n')
+            self.assertEqual((code, err), (0, ""))
+
     def test_data_dir_that_cannot_be_made(self):
         code, out, err = self.check('[[listen]]\nservice = "c2s"\naddress = ["127.0.0.1:0"]\n'
                                     '[host."a.example"]\n', "--data-dir", "/proc/xmppd")

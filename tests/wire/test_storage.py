@@ -148,7 +148,8 @@ LAST = "<query xmlns='jabber:iq:last'/>"
 class DatabaseRefuses(StorageTest):
     """Some tables cannot be written, or not even read: who asked is told, and nothing was done."""
 
-    users = {name: f"{name}'s secret" for name in ("alice", "bob", "carol", "erin", "frank")}
+    users = {name: f"{name}'s secret" for name in (
+        "alice", "bob", "carol", "erin", "frank", "grace", "heidi", "ivan", "judy", "kim")}
 
     @contextlib.contextmanager
     def changing(self, before, after):
@@ -258,7 +259,10 @@ class DatabaseRefuses(StorageTest):
             with self.without("offline_messages"), self.session("carol") as friend:
                 friend.send("<presence/>")
                 self.assertEqual(friend.element().get("from"), friend.jid)
-                self.assertEqual(self.ask(friend, "get", "<ping xmlns='urn:xmpp:ping'/>"), "result")
+                deadline = time.monotonic() + 10 * harness.PATIENCE
+                while "no such table: offline_messages" not in self.server.log():
+                    self.assertLess(time.monotonic(), deadline, "nothing in the log")
+                    time.sleep(0.05)
         with self.session("carol") as friend:
             friend.send("<presence/>")
             names = {friend.element().get("id"), friend.element().get("id")}
@@ -266,23 +270,64 @@ class DatabaseRefuses(StorageTest):
 
     def test_offline_messages_that_cannot_be_removed(self):
         with self.session() as client:
-            client.send("<message to='carol@localhost' type='chat' id='r1'><body>r1</body></message>")
+            client.send("<message to='kim@localhost' type='chat' id='r1'><body>r1</body></message>")
             self.ask(client, "get", "<ping xmlns='urn:xmpp:ping'/>")
-        with self.refusing("offline_messages"), self.session("carol") as friend:
+        with self.refusing("offline_messages"), self.session("kim") as friend:
             friend.send("<presence/>")
             self.assertIn("r1", {friend.element().get("id"), friend.element().get("id")})
             self.assertEqual(self.ask(friend, "get", "<ping xmlns='urn:xmpp:ping'/>"), "result")
         # It was written to her: what comes next is new, and both are removed.
         with self.session() as client:
-            client.send("<message to='carol@localhost' type='chat' id='r2'><body>2</body></message>")
+            client.send("<message to='kim@localhost' type='chat' id='r2'><body>2</body></message>")
             self.ask(client, "get", "<ping xmlns='urn:xmpp:ping'/>")
-        with self.session("carol") as friend:
+        with self.session("kim") as friend:
             friend.send("<presence/>")
             self.assertEqual({friend.element().get("id"), friend.element().get("id")}, {None, "r2"})
             deadline = time.monotonic() + 10 * harness.PATIENCE
-            while self.count("offline_messages") > 0:
+            while self.count("offline_messages WHERE username = 'kim'") > 0:
                 self.assertLess(time.monotonic(), deadline, "they stay stored")
                 time.sleep(0.1)
+
+    def change(self, text):
+        path = os.path.join(self.directory, "data", "xmppd.db")
+        with contextlib.closing(sqlite3.connect(path, timeout=20)) as database:
+            database.executescript("PRAGMA foreign_keys=OFF;" + text)
+
+    def test_a_stored_message_that_is_none(self):
+        """It is dropped, and those behind it come."""
+        with self.session() as client:
+            for name in ("d1", "d2"):
+                client.send("<message to='grace@localhost' type='chat'"
+                            f" id='{name}'><body>x</body></message>")
+            self.ask(client, "get", "<ping xmlns='urn:xmpp:ping'/>")
+        self.change("UPDATE offline_messages SET stanza = CAST('<message' AS BLOB)"
+                    " WHERE username = 'grace' AND number ="
+                    " (SELECT MIN(number) FROM offline_messages WHERE username = 'grace')")
+        with self.session("grace") as friend:
+            friend.send("<presence/>")
+            self.assertEqual({friend.element().get("id"), friend.element().get("id")}, {None, "d2"})
+        self.assertIn("a stored message cannot be read: it is dropped", self.server.log())
+
+    def test_a_roster_that_cannot_be_read(self):
+        roster = "<query xmlns='jabber:iq:roster'/>"
+        item = "<query xmlns='jabber:iq:roster'><item jid='friend@localhost'/></query>"
+        with self.session("heidi") as client:
+            with self.without("roster_contacts"):
+                self.assertEqual(self.ask(client, "get", roster), INTERNAL)
+                self.assertEqual(self.ask(client, "set", item), INTERNAL)
+            self.assertEqual(self.ask(client, "set", item), "result")
+
+    def test_rows_with_values_that_do_not_exist(self):
+        roster = "<query xmlns='jabber:iq:roster'/>"
+        self.change("INSERT INTO roster_contacts VALUES"
+                    " ('localhost', 'ivan', 'a@localhost', 1, '', 99, 0, 0, CAST('' AS BLOB));"
+                    "UPDATE scram_keys SET hash = hash + 99 WHERE username = 'judy'")
+        with self.session("ivan") as client:
+            self.assertEqual(self.ask(client, "get", roster), INTERNAL)
+        self.assertIn("unknown subscription", self.server.log())
+        failure = self.try_login("judy")
+        self.assertEqual(failure[0].tag, f"{{{wire.SASL}}}temporary-auth-failure")
+        self.assertEqual(self.try_login("alice").tag, f"{{{wire.SASL}}}success")
 
     def test_blocking(self):
         item = "<{0} xmlns='urn:xmpp:blocking'><item jid='bob@localhost'/></{0}>"
