@@ -65,8 +65,12 @@ class Xmppd:
 
     def end(self):
         if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         if self.process:
             self.process.stdout.close()
 
@@ -286,6 +290,42 @@ class Contract(unittest.TestCase):
             except BrokenPipeError:
                 pass  # it had read enough
             self.assertEqual(json.loads(lines.readline())["error"]["code"], "too-large")
+        self.ctl("status")
+
+    def test_arguments_of_other_types(self):
+        cases = [("module.info", {"module": 5}), ("host.add", {"host": ["a.example"]}),
+                 ("user.delete", {"jid": None}), ("config.reload", {"dry-run": "yes"}),
+                 ("user.add", {"jid": "a@localhost", "password": 7}), ("host.add", {}),
+                 ("user.delete", {"jid": "a@localhost", "force": True})]
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.settimeout(20)
+            raw.connect(self.server.socket)
+            lines = raw.makefile("r", encoding="utf-8")
+            for number, (command, arguments) in enumerate(cases):
+                with self.subTest(command, arguments=arguments):
+                    request = {"id": number, "command": command, "args": arguments}
+                    raw.sendall(json.dumps(request).encode() + b"\n")
+                    answer = json.loads(lines.readline())
+                    self.assertEqual(answer["id"], number)
+                    self.assertEqual(answer["error"]["code"], "bad-argument")
+            raw.sendall(b'{"id":1,"command":"status","args":[]}\n{"id":2,"command":7}\n')
+            for _ in range(2):
+                self.assertEqual(json.loads(lines.readline())["error"]["code"], "bad-request")
+        self.ctl("status")
+
+    def test_who_goes_before_the_answer(self):
+        """A long answer, and nobody who reads it."""
+        for number in range(3):
+            self.ctl("user", "add", f"user{number}@localhost", "--password", "x")
+        line = b'{"id":1,"command":"module.list","stream":true}\n' * 500
+        for _ in range(3):
+            with socket.socket(socket.AF_UNIX) as raw:
+                raw.connect(self.server.socket)
+                raw.settimeout(0.2)
+                try:
+                    raw.sendall(line)
+                except OSError:
+                    pass  # it reads no more than it can answer
         self.ctl("status")
 
     def test_long_lists_come_in_items(self):

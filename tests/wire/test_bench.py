@@ -163,8 +163,8 @@ def bench(command, target, *more, users=2, tls="none", timeout=60, interrupt=Non
 def chat(server, *more):
     """A closed loop of two users for a short while; its report."""
     code, out, errors = bench("chat", server.target, "--sasl", "plain", "--duration", "300ms",
-                              "--warmup", "50ms", "--drain", "300ms", "--json", "-", "--no-presence",
-                              *more)
+                              "--warmup", "50ms", "--drain", "300ms", "--json", "-",
+                              "--no-presence", *more)
     return code, json.loads(out), errors
 
 
