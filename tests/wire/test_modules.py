@@ -223,8 +223,10 @@ class Live(WireTest):
             client.send("<message to='bob@localhost' id='m'><body>throw</body></message>")
             self.assertEqual(wire.stanza_error(client.element(MESSAGE))[1],
                              "internal-server-error")
+            client.send("<boom xmlns='urn:example:throw'/>")
             self.assertEqual(self.ask(client, PING), "result")
-            self.assertGreaterEqual(self.control_command("status")["exceptions"], 3)
+            self.assertIn("no luck with an element", self.server.log())
+            self.assertGreaterEqual(self.control_command("status")["exceptions"], 4)
             self.module("unload", "throws_called")
             self.assertEqual(self.ask(client, "<throw xmlns='urn:example:throw'/>"),
                              "service-unavailable")

@@ -179,6 +179,15 @@ class DatabaseRefuses(StorageTest):
         with contextlib.closing(sqlite3.connect(path, timeout=20)) as database:
             return database.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
 
+    def wait_for_stored(self, user, count, part=""):
+        """Until so many messages, in which this stands, wait for the user in the database."""
+        deadline = time.monotonic() + 10 * harness.PATIENCE
+        wanted = (f"offline_messages WHERE username = '{user}'"
+                  f" AND instr(CAST(stanza AS TEXT), '{part}') > 0")
+        while self.count(wanted) != count:
+            self.assertLess(time.monotonic(), deadline, f"not {count} stored for {user}")
+            time.sleep(0.05)
+
     number = 0
 
     def ask(self, client, kind, what, to=None):
@@ -255,6 +264,7 @@ class DatabaseRefuses(StorageTest):
                 self.assertEqual((bounce.get("id"), bounce.get("type")), ("o1", "error"))
             client.send(message.format("o2"))
             self.assertEqual(client.element().get("id"), "po2")
+            self.wait_for_stored("carol", 1)
             # What cannot be read is not lost: it comes when it can be.
             with self.without("offline_messages"), self.session("carol") as friend:
                 friend.send("<presence/>")
@@ -271,7 +281,7 @@ class DatabaseRefuses(StorageTest):
     def test_offline_messages_that_cannot_be_removed(self):
         with self.session() as client:
             client.send("<message to='kim@localhost' type='chat' id='r1'><body>r1</body></message>")
-            self.ask(client, "get", "<ping xmlns='urn:xmpp:ping'/>")
+            self.wait_for_stored("kim", 1)
         with self.refusing("offline_messages"), self.session("kim") as friend:
             friend.send("<presence/>")
             self.assertIn("r1", {friend.element().get("id"), friend.element().get("id")})
@@ -279,14 +289,11 @@ class DatabaseRefuses(StorageTest):
         # It was written to her: what comes next is new, and both are removed.
         with self.session() as client:
             client.send("<message to='kim@localhost' type='chat' id='r2'><body>2</body></message>")
-            self.ask(client, "get", "<ping xmlns='urn:xmpp:ping'/>")
+            self.wait_for_stored("kim", 1, "r2")
         with self.session("kim") as friend:
             friend.send("<presence/>")
             self.assertEqual({friend.element().get("id"), friend.element().get("id")}, {None, "r2"})
-            deadline = time.monotonic() + 10 * harness.PATIENCE
-            while self.count("offline_messages WHERE username = 'kim'") > 0:
-                self.assertLess(time.monotonic(), deadline, "they stay stored")
-                time.sleep(0.1)
+            self.wait_for_stored("kim", 0)
 
     def change(self, text):
         path = os.path.join(self.directory, "data", "xmppd.db")
@@ -299,7 +306,7 @@ class DatabaseRefuses(StorageTest):
             for name in ("d1", "d2"):
                 client.send("<message to='grace@localhost' type='chat'"
                             f" id='{name}'><body>x</body></message>")
-            self.ask(client, "get", "<ping xmlns='urn:xmpp:ping'/>")
+            self.wait_for_stored("grace", 2)
         self.change("UPDATE offline_messages SET stanza = CAST('<message' AS BLOB)"
                     " WHERE username = 'grace' AND number ="
                     " (SELECT MIN(number) FROM offline_messages WHERE username = 'grace')")
