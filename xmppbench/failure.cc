@@ -13,8 +13,13 @@ std::string target_of(const Options& options) {
 }
 
 std::string_view advise_stream(const xmpp::ClientFailure& failure) {
-  if (!failure.stream_error) return "is --target an XMPP client port, does --tls fit it?";
+  constexpr std::string_view kNoXmpp = "is --target an XMPP client port, does --tls fit it?";
+  if (!failure.stream_error) return kNoXmpp;
   switch (failure.stream_error->condition) {
+    case xmpp::StreamCondition::bad_format:
+    case xmpp::StreamCondition::invalid_namespace:
+    case xmpp::StreamCondition::not_well_formed:
+      return kNoXmpp;
     case xmpp::StreamCondition::host_unknown:
     case xmpp::StreamCondition::improper_addressing:
       return "the server does not serve --domain";

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 import unittest
 
@@ -64,8 +65,12 @@ class Xmppd:
 
     def end(self):
         if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
         if self.process:
             self.process.stdout.close()
 
@@ -287,6 +292,42 @@ class Contract(unittest.TestCase):
             self.assertEqual(json.loads(lines.readline())["error"]["code"], "too-large")
         self.ctl("status")
 
+    def test_arguments_of_other_types(self):
+        cases = [("module.info", {"module": 5}), ("host.add", {"host": ["a.example"]}),
+                 ("user.delete", {"jid": None}), ("config.reload", {"dry-run": "yes"}),
+                 ("user.add", {"jid": "a@localhost", "password": 7}), ("host.add", {}),
+                 ("user.delete", {"jid": "a@localhost", "force": True})]
+        with socket.socket(socket.AF_UNIX) as raw:
+            raw.settimeout(20)
+            raw.connect(self.server.socket)
+            lines = raw.makefile("r", encoding="utf-8")
+            for number, (command, arguments) in enumerate(cases):
+                with self.subTest(command, arguments=arguments):
+                    request = {"id": number, "command": command, "args": arguments}
+                    raw.sendall(json.dumps(request).encode() + b"\n")
+                    answer = json.loads(lines.readline())
+                    self.assertEqual(answer["id"], number)
+                    self.assertEqual(answer["error"]["code"], "bad-argument")
+            raw.sendall(b'{"id":1,"command":"status","args":[]}\n{"id":2,"command":7}\n')
+            for _ in range(2):
+                self.assertEqual(json.loads(lines.readline())["error"]["code"], "bad-request")
+        self.ctl("status")
+
+    def test_who_goes_before_the_answer(self):
+        """A long answer, and nobody who reads it."""
+        for number in range(3):
+            self.ctl("user", "add", f"user{number}@localhost", "--password", "x")
+        line = b'{"id":1,"command":"module.list","stream":true}\n' * 500
+        for _ in range(3):
+            with socket.socket(socket.AF_UNIX) as raw:
+                raw.connect(self.server.socket)
+                raw.settimeout(0.2)
+                try:
+                    raw.sendall(line)
+                except OSError:
+                    pass  # it reads no more than it can answer
+        self.ctl("status")
+
     def test_long_lists_come_in_items(self):
         for name in ("a", "b", "c"):
             self.ctl("user", "add", f"{name}@localhost", "--password", "x")
@@ -342,6 +383,94 @@ print(raw.makefile().readline())
             if done.returncode == 0:
                 return
         self.fail("the place of a closed connection was not freed")
+
+
+class Terminal:
+    """xmppctl on a terminal of its own."""
+
+    def __init__(self, server, *arguments):
+        self.master, self.slave = os.openpty()
+        self.text = ""
+        self.child = subprocess.Popen([XMPPCTL, "--socket", server.socket, *arguments],
+                                      stdin=self.slave, stdout=self.slave, stderr=self.slave)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.child.kill()
+        self.child.wait()
+        os.close(self.master)
+        os.close(self.slave)
+
+    def echoes(self):
+        return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
+
+    def expect(self, part):
+        while part not in self.text:
+            readable, _, _ = select.select([self.master], [], [], 20)
+            if not readable:
+                raise AssertionError(f"no {part!r}: {self.text!r}")
+            self.text += os.read(self.master, 4096).decode()
+
+    def answer(self, prompt, line):
+        """Types the line when it is asked for and does not show."""
+        self.expect(prompt)
+        deadline = time.monotonic() + 20
+        while self.echoes():
+            if time.monotonic() > deadline:
+                raise AssertionError("the terminal shows what is typed")
+            time.sleep(0.01)
+        os.write(self.master, line.encode())
+
+    def end(self):
+        return self.child.wait(timeout=20)
+
+
+class Prompts(unittest.TestCase):
+    """Passwords asked for on a terminal."""
+
+    @classmethod
+    def setUpClass(cls):
+        directory = tempfile.TemporaryDirectory(prefix="xmppd-cli-")
+        cls.addClassCleanup(directory.cleanup)
+        cls.server = Xmppd(directory.name)
+        cls.addClassCleanup(cls.server.end)
+        cls.server.start()
+
+    def test_asked_twice_and_never_shown(self):
+        with Terminal(self.server, "user", "add", "alice@localhost") as terminal:
+            terminal.answer("Password: ", "pencil\n")
+            terminal.answer("The same again: ", "pencil\n")
+            self.assertEqual(terminal.end(), 0)
+            terminal.expect("created")
+            self.assertNotIn("pencil", terminal.text)
+            self.assertTrue(terminal.echoes())
+        Client(self.server.port, "alice", "pencil", "r").close()
+
+    def test_two_that_differ(self):
+        with Terminal(self.server, "user", "add", "bob@localhost") as terminal:
+            terminal.answer("Password: ", "one\n")
+            terminal.answer("The same again: ", "other\n")
+            self.assertEqual(terminal.end(), 2)
+            terminal.expect("the two passwords differ")
+
+    def test_no_answer(self):
+        for typed, prompts in (("\x04", 1), ("x\n", 2)):
+            with Terminal(self.server, "user", "add", "bob@localhost") as terminal:
+                terminal.answer("Password: ", typed)
+                if prompts == 2:
+                    terminal.answer("The same again: ", "\x04")
+                self.assertEqual(terminal.end(), 2)
+                terminal.expect("no password")
+
+    def test_an_interrupt_brings_the_echo_back(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with Terminal(self.server, "user", "add", "bob@localhost") as terminal:
+                terminal.answer("Password: ", "half")
+                terminal.child.send_signal(number)
+                self.assertEqual(terminal.end(), 128 + number)
+                self.assertTrue(terminal.echoes())
 
 
 class Configuration(unittest.TestCase):

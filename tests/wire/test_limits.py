@@ -1,5 +1,7 @@
 """Limits: slow logins, peers that never read, floods of connections. Nobody else notices."""
 
+import os
+import resource
 import socket
 import time
 
@@ -290,6 +292,48 @@ class Full(WireTest):
         # Four of the thirty places are the control session's.
         self.assertGreaterEqual(answers.count("error"), 4)
         self.assertGreaterEqual(answers.count("features"), 20)
+
+
+class Descriptors(WireTest):
+    """No descriptor is left: who is there goes on, and others come when there are some again."""
+
+    def allow(self, spare):
+        """So many more than are open; None: as many as before."""
+        pid = self.server.child.process.pid
+        _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        highest = max(int(name) for name in os.listdir(f"/proc/{pid}/fd"))
+        soft = hard if spare is None else highest + 1 + spare
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+    def wait_for(self, words):
+        deadline = time.monotonic() + 10 * PATIENCE
+        while words not in self.server.log():
+            self.assertLess(time.monotonic(), deadline, f"no {words!r} in the log")
+            time.sleep(0.05)
+
+    def test_clients(self):
+        with self.session() as there:
+            self.allow(2)
+            waiting = [self.connect() for _ in range(40)]
+            self.wait_for("out of file descriptors: raise LimitNOFILE")
+            there.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+            self.assertEqual(there.element().get("id"), "p")
+            self.allow(None)
+            for client in waiting:
+                client.open()
+                client.close()
+
+    def test_administrators(self):
+        path = os.path.join(self.directory, "control.sock")
+        self.allow(0)
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.settimeout(20 * PATIENCE)
+            # The kernel's queue takes it.
+            admin.connect(path)
+            admin.sendall(b'{"id":1,"command":"status"}\n')
+            self.wait_for("cannot accept a control connection")
+            self.allow(None)
+            self.assertIn(b'"ready":true', admin.makefile("rb").readline())
 
 
 if __name__ == "__main__":

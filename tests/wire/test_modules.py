@@ -141,6 +141,27 @@ class Live(WireTest):
                     bob.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
                     self.assertEqual(bob.element().get("id"), "p", "nothing comes twice")
 
+    def test_what_waits_for_an_inactive_client_survives(self):
+        """csi holds presence back; its next instance still has it, and an unload gives it out."""
+        active, inactive = (f"<{name} xmlns='urn:xmpp:csi:0'/>" for name in ("active", "inactive"))
+        with self.session() as client, self.session("bob") as other:
+            client.send("<presence/>")
+            client.element()
+            for verb, status in (("reload", "first"), ("unload", "second")):
+                self.assertEqual(self.ask(client, PING), "result")
+                client.send(inactive)
+                time.sleep(0.2)
+                other.send(f"<presence to='{client.jid}'><status>{status}</status></presence>")
+                self.assertEqual(self.ask(other, PING), "result")
+                time.sleep(0.2)
+                self.assertEqual(client.ready(), [])
+                self.module(verb, "csi")
+                if verb == "reload":
+                    client.send(active)
+                presence = client.element()
+                self.assertEqual(presence.findtext(f"{{{wire.CLIENT}}}status"), status)
+            self.module("load", "csi")
+
     def test_a_file_that_has_not_changed_is_loaded_once(self):
         def descriptors():
             return len(os.listdir(f"/proc/{self.server.child.process.pid}/fd"))
@@ -202,8 +223,10 @@ class Live(WireTest):
             client.send("<message to='bob@localhost' id='m'><body>throw</body></message>")
             self.assertEqual(wire.stanza_error(client.element(MESSAGE))[1],
                              "internal-server-error")
+            client.send("<boom xmlns='urn:example:throw'/>")
             self.assertEqual(self.ask(client, PING), "result")
-            self.assertGreaterEqual(self.control_command("status")["exceptions"], 3)
+            self.assertIn("no luck with an element", self.server.log())
+            self.assertGreaterEqual(self.control_command("status")["exceptions"], 4)
             self.module("unload", "throws_called")
             self.assertEqual(self.ask(client, "<throw xmlns='urn:example:throw'/>"),
                              "service-unavailable")
@@ -242,6 +265,56 @@ class Live(WireTest):
 
     def module_options(self, name):
         return self.control_command("options", module=name)
+
+
+class Stuck(WireTest):
+    """A worker that does not answer: who asks it is told in time, and late answers do no harm."""
+
+    server_lines = f'module_path = ["{FAULTY}"]'
+    SECONDS = 8 * PATIENCE
+
+    def command(self, name, **args):
+        return control_command(self.directory, name, **args)
+
+    def test_commands_end_in_time(self):
+        self.command("module.load", module="blocker")
+        with self.session() as client:
+            client.send(f"<iq type='get' id='x'><block xmlns='urn:example:block'"
+                        f" ms='{self.SECONDS * 1000}'/></iq>")
+            time.sleep(0.3)
+            outcomes = {}
+
+            def run(name, **args):
+                try:
+                    outcomes[name] = self.command(name, **args)
+                except Refused as error:
+                    outcomes[name] = error.code
+
+            began = time.monotonic()
+            threads = [threading.Thread(target=run, args=(name,), kwargs=args) for name, args in (
+                ("status", {}), ("session.list", {}), ("session.kick", {"jid": client.jid}),
+                ("user.delete", {"jid": "alice@localhost"}))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertLess(time.monotonic() - began, self.SECONDS)
+            self.assertTrue(outcomes["status"]["ready"])
+            for name in ("session.list", "session.kick", "user.delete"):
+                self.assertEqual(outcomes[name], "timeout", name)
+            # What was asked is done when the worker goes on.
+            self.assertEqual(client.element(seconds=self.SECONDS).get("id"), "x")
+            client.stream_error()
+        deadline = time.monotonic() + 10 * PATIENCE
+        while [row for row in self.command("session.list") if row["jid"].startswith("alice@")]:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.1)
+        users = [row["jid"] for row in self.command("user.list", host="localhost")]
+        self.assertNotIn("alice@localhost", users)
+        self.command("module.unload", module="blocker")
+        with self.session("bob") as other:
+            other.send(f"<iq type='get' id='p'>{PING}</iq>")
+            self.assertEqual(other.element(IQ).get("id"), "p")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The process: signals, exit codes, what keeps it from starting, and what its log must not say."""
 
 import base64
+import contextlib
 import glob
 import os
 import re
@@ -278,6 +279,140 @@ class SecondServer(WireTest):
         self.assertIn("control.sock", err)
 
 
+class Beginnings(unittest.TestCase):
+    """What a start finds on the disk and in the database: it says so, or serves what it can."""
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory(prefix="xmppd-wire-")
+        self.addCleanup(temporary.cleanup)
+        self.directory = temporary.name
+        self.data = os.path.join(self.directory, "data")
+        self.config = self.write()
+        os.mkdir(self.data)
+
+    def write(self, **changes):
+        return write_config(self.directory, processes.loopback(), **changes)
+
+    def start(self, name="xmppd"):
+        server = Server(self.directory, self.config, name)
+        self.addCleanup(server.stop)
+        return server
+
+    def stop(self, server):
+        server.child.process.terminate()
+        self.assertEqual(server.child.process.wait(20 * PATIENCE), 0)
+
+    def refused(self, *words):
+        code, out, err = run("--config", self.config)
+        self.assertEqual((code, out), (1, ""), err)
+        for word in words:
+            self.assertIn(word, err)
+
+    def change(self, text):
+        path = os.path.join(self.data, "xmppd.db")
+        with contextlib.closing(sqlite3.connect(path, timeout=20)) as database:
+            database.executescript("PRAGMA legacy_alter_table=ON;" + text)
+
+    def check_serves(self, server, domain="localhost"):
+        with wire.Wire(server.address, server.port) as client:
+            client.open(domain)
+            client.secure(domain)
+            client.register("somebody", "secret", domain)
+
+    def test_a_file_at_the_control_sockets_place(self):
+        path = os.path.join(self.directory, "control.sock")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("mine")
+        self.refused("control.sock", "is there already and no socket: remove it")
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "mine")
+
+    def test_a_control_socket_with_too_long_a_path(self):
+        with open(self.config, encoding="utf-8") as file:
+            text = file.read()
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(text.replace("control.sock", "c" * 120))
+        self.refused("choose a shorter path")
+
+    def test_a_data_dir_that_cannot_be_written(self):
+        os.mkdir(os.path.join(self.data, "xmppd.lock"))
+        self.refused("cannot write to server.data_dir")
+
+    def test_a_key_that_cannot_be_written(self):
+        os.mkdir(os.path.join(self.data, "localhost.key"))
+        self.refused("localhost.key", "cannot write")
+
+    def test_a_database_that_is_none(self):
+        with open(os.path.join(self.data, "xmppd.db"), "wb") as file:
+            file.write(b"no database at all " * 500)
+        self.refused("storage: ", "not a database")
+
+    def test_a_database_of_a_later_version(self):
+        self.stop(self.start())
+        self.change("INSERT INTO schema_migrations VALUES (1000, 'of the future')")
+        self.refused("storage: ", "1000")
+
+    def test_counters_that_cannot_be_kept(self):
+        os.mkdir(os.path.join(self.data, "sm-counters"))
+        server = self.start()
+        self.assertIn("sessions will not survive a crash", server.log())
+        self.check_serves(server)
+
+    def test_stored_hosts_that_cannot_be_served(self):
+        self.stop(self.start())
+        self.change("""
+            INSERT INTO key_value VALUES ('hosts', 'gone.example', 'profile=gone');
+            INSERT INTO key_value VALUES ('hosts', 'no/host', 'profile=default');
+            INSERT INTO key_value VALUES ('hosts', 'bare.example', 'profile=default' || char(10) ||
+              'certificate=/nonexistent/c.crt' || char(10) || 'key=/nonexistent/c.key');
+            INSERT INTO key_value VALUES ('hosts', 'good.example', 'profile=default');""")
+        server = self.start("again")
+        self.assertRegex(server.log(), "host not served, its profile is gone.*gone.example")
+        self.assertRegex(server.log(), "host not served: mend its certificate.*bare.example")
+        self.assertRegex(server.log(), "host not served, its name.*no domain.*no/host")
+        self.check_serves(server)
+        self.check_serves(server, "good.example")
+
+    def test_tables_that_cannot_be_read(self):
+        self.stop(self.start())
+        self.change("ALTER TABLE sm_sessions RENAME TO gone; ALTER TABLE accounts RENAME TO gone2")
+        server = self.start("again")
+        self.assertIn("stored sessions cannot be read: check the database", server.log())
+        self.assertIn("cannot see which password keys exist: check the database", server.log())
+        with wire.Wire(server.address, server.port) as client:
+            client.open()
+            client.secure()
+
+    def test_a_log_that_cannot_be_opened(self):
+        logs = os.path.join(self.directory, "logs")
+        with open(self.config, encoding="utf-8") as file:
+            text = file.read()
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(text.replace("[log]", f'[log]\nfile = "{logs}/x.log"'))
+        self.refused("cannot open the log file")
+        os.mkdir(logs)
+        server = self.start()
+        os.rename(logs, logs + "-")
+        server.child.process.send_signal(signal.SIGHUP)
+        with open(f"{logs}-/x.log", encoding="utf-8") as file:
+            deadline = time.monotonic() + 10 * PATIENCE
+            while "cannot reopen the log file" not in file.read():
+                self.assertLess(time.monotonic(), deadline, "nothing was said")
+                file.seek(0)
+                time.sleep(0.05)
+        os.mkdir(logs)
+        server.child.process.send_signal(signal.SIGHUP)
+        while not os.path.exists(f"{logs}/x.log"):
+            self.assertLess(time.monotonic(), deadline + 10 * PATIENCE, "it was not reopened")
+            time.sleep(0.05)
+        self.check_serves(server)
+
+    def test_secrets_that_cannot_be_read(self):
+        self.stop(self.start())
+        self.change("ALTER TABLE key_value RENAME TO gone")
+        self.refused("storage: ", "key_value")
+
+
 class Configuration(unittest.TestCase):
     """--check-config and the exit codes of the command line."""
 
@@ -351,6 +486,30 @@ class Configuration(unittest.TestCase):
         self.assertEqual((code, out), (2, ""))
         self.assertRegex(err, r'FILE:\d+:\d+: host."a.example".certificate: cannot read ')
         self.assertIn("none.crt", err)
+
+    def test_certificates_that_cannot_be_used(self):
+        """Nor does anybody wait for a passphrase to be typed."""
+        with tempfile.TemporaryDirectory(prefix="xmppd-wire-") as directory:
+            for name, options in (("plain", ("-nodes",)), ("locked", ("-passout", "pass:secret"))):
+                subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                                "ec_paramgen_curve:prime256v1", "-subj", "/CN=a.example", *options,
+                                "-out", f"{directory}/{name}.crt", "-keyout",
+                                f"{directory}/{name}.key"], capture_output=True, check=True)
+            open(f"{directory}/empty.crt", "w", encoding="utf-8").close()
+            cases = [("locked.crt", "locked.key", "key"), ("empty.crt", "plain.key", "it is empty"),
+                     ("plain.crt", "empty.crt", "empty.crt"), ("plain.crt", "locked.key", "key"),
+                     ("plain.key", "plain.key", "plain.key"), ("plain.crt", "plain.crt", "key")]
+            for certificate, key, words in cases:
+                with self.subTest(certificate + " " + key):
+                    code, _, err = self.check(
+                        f'[host."a.example"]\ncertificate = "{directory}/{certificate}"\n'
+                        f'key = "{directory}/{key}"\n')
+                    self.assertEqual(code, 2)
+                    self.assertIn("FILE:2:", err)
+                    self.assertIn(words, err)
+            code, _, err = self.check(f'[host."a.example"]\ncertificate = "{directory}/plain.crt"\n'
+                                      f'key = "{directory}/plain.key"\n')
+            self.assertEqual((code, err), (0, ""))
 
     def test_data_dir_that_cannot_be_made(self):
         code, out, err = self.check('[[listen]]\nservice = "c2s"\naddress = ["127.0.0.1:0"]\n'

@@ -344,27 +344,31 @@ ResultTask add_host(CommandContext& context, CommandArguments arguments) {
   co_return CommandValue(Object{{"host", name}, {"text", "host " + name + " added"}});
 }
 
-StorageResult<bool> purge_some(Tx& tx, const std::string& host) {
+// How many have gone.
+StorageResult<std::size_t> purge_some(Tx& tx, const std::string& host) {
   auto page = tx.accounts().list(host, {}, kPurgePage);
   if (!page) return xmpp::Err(page.error());
   for (const auto& account : *page) {
     auto removed = tx.accounts().remove(account.jid);
     if (!removed) return xmpp::Err(removed.error());
   }
-  return page->size() == kPurgePage;
+  return page->size();
 }
 
-// Deletes the accounts of a host that is served no more, some at a time.
-xmpp::Task<std::optional<CommandError>> purge(CommandContext& context, std::string host) {
+// Deletes the accounts of a host that is served no more, some at a time; how many there were.
+xmpp::Task<xmpp::Result<std::size_t, CommandError>> purge(CommandContext& context,
+                                                          std::string host) {
   auto remove = [](Tx& tx, const std::string& of) { return purge_some(tx, of); };
+  std::size_t count = 0;
   bool is_more = true;
   while (is_more) {
     auto removing = context.server.storage().write(context.reactor, host, remove, host);
     auto removed = co_await removing;
-    if (!removed) co_return storage_failed(removed.error());
-    is_more = *removed;
+    if (!removed) co_return xmpp::Err(storage_failed(removed.error()));
+    count += *removed;
+    is_more = *removed == kPurgePage;
   }
-  co_return std::nullopt;
+  co_return count;
 }
 
 ResultTask remove_host(CommandContext& context, CommandArguments arguments) {
@@ -383,8 +387,9 @@ ResultTask remove_host(CommandContext& context, CommandArguments arguments) {
   auto removing = unstore_host(context, name);
   auto removed = co_await removing;
   if (!removed) co_return xmpp::Err(storage_failed(removed.error()));
-  // One that is kept but could not be served goes, too.
-  if (!is_served && !*removed) co_return xmpp::Err(unknown_host(context.server, name));
+  // One that is kept but could not be served goes, too; so does what a purge that failed has left.
+  bool is_known = is_served || *removed;
+  if (!is_known && !is_purged) co_return xmpp::Err(unknown_host(context.server, name));
   if (is_served) {
     Config fresh = context.server.config();
     std::erase_if(fresh.hosts, [&](const HostConfig& host) { return host.name == name; });
@@ -399,9 +404,11 @@ ResultTask remove_host(CommandContext& context, CommandArguments arguments) {
   }
   if (is_purged) {
     auto purging = purge(context, name);
-    auto wrong = co_await std::move(purging);
-    if (wrong) co_return xmpp::Err(std::move(*wrong));
+    auto count = co_await std::move(purging);
+    if (!count) co_return xmpp::Err(count.error());
+    is_known = is_known || *count > 0;
   }
+  if (!is_known) co_return xmpp::Err(unknown_host(context.server, name));
   xmpp::log::info(kLog, "host removed", {kv("host", name), kv("purged", is_purged)});
   co_return CommandValue(
       Object{{"host", name},

@@ -129,7 +129,10 @@ void ProfileRuntime::swap() {
     if (found == nullptr) continue;
     Instance old = std::move(*found);
     instances_.erase(instances_.begin() + (found - instances_.data()));
-    set_aside(old);
+    // Of what nobody takes over at once only what is left when it has been handed on.
+    const bool is_replaced = std::any_of(
+        fresh.begin(), fresh.end(), [&](const Instance& one) { return one.info.name == name; });
+    if (is_replaced) set_aside(old);
     retire(std::move(old));
   }
   std::move(fresh.begin(), fresh.end(), std::back_inserter(instances_));
@@ -154,11 +157,13 @@ void ProfileRuntime::retire(Instance instance) {
 
 void ProfileRuntime::hand_on() noexcept {
   for (const Instance& one : changing_->retired) {
+    const bool has_successor = find_instance(one.info.name) != nullptr;
     try {
-      one.module->retire(find_instance(one.info.name) != nullptr);
+      one.module->retire(has_successor);
     } catch (...) {
       note_exception({.component = std::string(one.info.name)}, "exception at an unload");
     }
+    if (!has_successor) set_aside(one);
   }
 }
 

@@ -201,7 +201,17 @@ StorageResult<std::vector<HostConfig>> Server::stored_hosts() {
       storage_->read_blocking("server", [](Tx& tx) { return tx.key_value().list("hosts"); });
   if (!rows) return xmpp::Err(rows.error());
   std::vector<HostConfig> hosts;
-  for (const auto& row : *rows) hosts.push_back(parse_stored_host(row.key, row.value));
+  for (const auto& row : *rows) {
+    // The name becomes part of paths, and a bad row must not keep the others from being served.
+    const auto name = xmpp::Jid::parse(row.key);
+    if (name && name->is_domain() && name->str() == row.key) {
+      hosts.push_back(parse_stored_host(row.key, row.value));
+    } else {
+      xmpp::log::error(kLog,
+                       "host not served, its name in the database is no domain: remove the row",
+                       {kv("host", row.key)});
+    }
+  }
   return hosts;
 }
 

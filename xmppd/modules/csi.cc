@@ -105,14 +105,12 @@ class Csi final : public Module {
     scope.on<ToSession>(Stage::deliver, [this](ToSession& hook) { return on_delivery(hook); });
   }
 
+  // Nobody will tell it of the client's activity any more.
   void retire(bool has_successor) override {
-    if (has_successor) return;  // whose they are
+    if (has_successor) return;
     scope_->for_each(state_, [this](Session& session, State& state) {
-      if (state.held.empty()) return;
+      state.is_inactive = false;
       flush(session);
-      // What was saved of it before would come again with an instance that is loaded later.
-      session.hold_slots({{std::string(scope_->module_name()), std::string(State::kSlotName),
-                           session[state_].save()}});
     });
   }
 

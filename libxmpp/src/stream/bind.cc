@@ -1,6 +1,7 @@
 // Resource binding, both sides. Spec: RFC 6120 7.
 #include "stream/machine.h"
 #include "stream/tables.h"
+#include "xmpp/base/assert.h"
 #include "xmpp/core/namespaces.h"
 #include "xmpp/xml/writer.h"
 
@@ -78,19 +79,15 @@ Step on_answer(StreamMachine& machine, const ParsedStanza& parsed) {
 
 Step on_element(StreamMachine& machine, const xml::Document& element) {
   const std::optional<ParsedStanza> parsed = parse_stanza(element, machine.policy->content_ns);
-  if (!parsed) {
-    machine.fail({StreamCondition::unsupported_stanza_type, {}});
-    return {Step::Progress::ended};
-  }
+  XMPP_ASSERT(parsed);  // `uses_iq`: it was told from others by being one
   return machine.is_receiver() ? on_request(machine, *parsed) : on_answer(machine, *parsed);
 }
 
 // Receiver: before authentication, or a second time.
 Step on_denied(StreamMachine& machine, const xml::Document& element) {
   const std::optional<ParsedStanza> parsed = parse_stanza(element, machine.policy->content_ns);
-  if (!parsed) {
-    machine.fail({StreamCondition::unsupported_stanza_type, {}});
-  } else if (!has_any(machine.bits, StreamBits::bound)) {
+  XMPP_ASSERT(parsed);
+  if (!has_any(machine.bits, StreamBits::bound)) {
     machine.fail({StreamCondition::not_authorized, {}});
   } else {
     machine.write(make_error(parsed->stanza, StanzaError(StanzaCondition::not_allowed)));

@@ -433,6 +433,9 @@ TEST(Scram, ClientWantsProofOfTheServer) {
 
   SeededRng rng(1);
   auto early = make_client_mechanism({login.id}, make_credentials(), {}, rng);
+  const auto asked = early->receive("r=before,s=c2FsdA==,i=4096");
+  ASSERT_FALSE(asked);
+  EXPECT_EQ(asked.error().code, ClientErrorCode::unexpected_challenge);
   ASSERT_TRUE(early->start());
   const auto finished = early->finish(std::nullopt);
   ASSERT_FALSE(finished);

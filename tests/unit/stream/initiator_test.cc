@@ -281,6 +281,39 @@ TEST(Initiator, ReportsTheErrorsOfItsPeer) {
   EXPECT_EQ(other.failure->error.text, "moved");
 }
 
+// Nobody has asked for a login yet: no success may be believed.
+TEST(Initiator, SuccessDuringThePauseIsNone) {
+  StreamPolicy policy = make_policy();
+  policy.pause_before_authentication = true;
+  for (const std::string_view name : {"success", "challenge", "failure"}) {
+    InitiatorDriver client(policy, true);
+    client.take_output();
+    EXPECT_EQ(client.feed(header() + features(mechanisms({"PLAIN"}))), "");
+    EXPECT_EQ(client.feed("<" + std::string(name) + " xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"),
+              stream_error("unsupported-stanza-type"));
+    EXPECT_FALSE(client.stream.is_authenticated());
+  }
+}
+
+TEST(Initiator, OnlyAnswersToItsLoginCount) {
+  InitiatorDriver client(make_policy(), true);
+  client.take_output();
+  client.feed(header() + features(mechanisms({"PLAIN"})));
+  EXPECT_EQ(client.feed("<abort xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>"),
+            stream_error("unsupported-stanza-type"));
+  EXPECT_FALSE(client.stream.is_authenticated());
+}
+
+TEST(Initiator, APasswordThatCannotBeUsedIsNotSent) {
+  StreamPolicy policy = make_policy();
+  policy.password = Secret("bell\a");
+  InitiatorDriver client(policy, true);
+  client.take_output();
+  EXPECT_EQ(client.feed(header() + features(mechanisms({"SCRAM-SHA-1"}))), "</stream:stream>");
+  ASSERT_TRUE(client.failure);
+  EXPECT_EQ(client.failure->sasl_failure, sasl::SaslCondition::malformed_request);
+}
+
 TEST(Initiator, BindWithoutAnAddressFails) {
   InitiatorDriver client(make_policy(), true);
   client.feed(header() + features(mechanisms({"PLAIN"})));

@@ -17,6 +17,8 @@ constexpr std::string_view kWrongPlain =
 constexpr std::string_view kSuccess = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
 constexpr std::string_view kBind =
     "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
+constexpr std::string_view kBindWithoutId =
+    "<iq type='set'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>";
 constexpr std::string_view kBound =
     "<iq type='result' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
     "<jid>alice@localhost/r1</jid></bind></iq>";
@@ -113,6 +115,8 @@ TEST(ReceiverErrors, Headers) {
       {"unknown host and namespace",
        client_header("to='example.org' version='1.0'", "jabber:client", "urn:x"),
        server_header({}) + stream_error("host-unknown")},
+      {"namespace and no to", client_header("version='1.0'", "jabber:client", "urn:x"),
+       server_header({}) + stream_error("invalid-namespace")},
       {"an error is told to who it said it was",
        client_header("to='localhost' from='a@localhost/r' version='1.0'", "jabber:server"),
        server_header("localhost", "a@localhost") + stream_error("invalid-namespace")},
@@ -133,6 +137,10 @@ TEST(ReceiverErrors, BeforeAuthentication) {
       {"iq", "<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>",
        stream_error("not-authorized")},
       {"bind", std::string(kBind), stream_error("not-authorized")},
+      {"bind without an id", std::string(kBindWithoutId), stream_error("not-authorized")},
+      {"answer to a bind that nobody asked for",
+       "<iq type='result' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>",
+       stream_error("not-authorized")},
       {"iq with a namespace of SASL",
        "<iq type='set' id='1'><auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/></iq>",
        stream_error("not-authorized")},
@@ -279,6 +287,13 @@ TEST(ReceiverErrors, AfterAuthentication) {
       {"bind", std::string(kBind), std::string(kBound)},
       {"pipelined stanzas", cat({kBind, "<presence/> <message to='b@localhost'/>"}),
        std::string(kBound)},
+      {"bind without an id", std::string(kBindWithoutId),
+       "<iq type='error'><error type='modify'>"
+       "<bad-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"},
+      {"a second bind without an id", cat({kBind, kBindWithoutId}),
+       cat({kBound,
+            "<iq type='error'><error type='cancel'>"
+            "<not-allowed xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></iq>"})},
       {"message before bind", "<message/>", stream_error("not-authorized")},
       {"iq before bind", "<iq type='get' id='1'><ping xmlns='urn:xmpp:ping'/></iq>",
        stream_error("not-authorized")},
@@ -344,6 +359,25 @@ TEST(ReceiverErrors, TlsIsRequired) {
   EXPECT_EQ(server.feed(kPlain), sasl_failure("encryption-required"));
   EXPECT_EQ(server.feed("<iq type='get' id='1'><query xmlns='jabber:iq:register'/></iq>"),
             stream_error("not-authorized"));
+}
+
+TEST(ReceiverErrors, OnlyServersSayProceed) {
+  StreamOffer offer = make_offer();
+  offer.tls_available = true;
+  ReceiverDriver server(offer);
+  server.feed(client_header());
+  EXPECT_EQ(server.feed("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>"),
+            stream_error("unsupported-stanza-type"));
+}
+
+// RFC 6120 4.9.3.19
+TEST(ReceiverErrors, SeeOtherHostNamesItInTheCondition) {
+  ReceiverDriver server(make_offer());
+  server.feed(client_header());
+  server.stream.fail({StreamCondition::see_other_host, "[::1]:5222 & more"});
+  EXPECT_EQ(server.take_output(),
+            "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>"
+            "[::1]:5222 &amp; more</see-other-host></stream:error></stream:stream>");
 }
 
 TEST(ReceiverErrors, NothingIsOfferedWithoutTls) {

@@ -202,6 +202,19 @@ TEST(SmStream, ResumesInsteadOfBinding) {
             std::string::npos);
 }
 
+TEST(SmStream, WhatOnlyServersSayEndsTheStream) {
+  for (const std::string_view name : {"enabled", "resumed", "failed", "what"}) {
+    const std::string element = "<" + std::string(name) + " xmlns='urn:xmpp:sm:3' h='1'/>";
+    ReceiverDriver early(make_offer(), with_sm());
+    early.feed(login());
+    EXPECT_EQ(early.feed(element), stream_error("unsupported-stanza-type")) << name;
+    ReceiverDriver bound(make_offer(), with_sm());
+    bound.feed(login());
+    bound.feed(kBind);
+    EXPECT_EQ(bound.feed(element), stream_error("unsupported-stanza-type")) << name;
+  }
+}
+
 TEST(SmStream, TheLastWordIsTheDrivers) {
   ReceiverDriver server(make_offer(), with_sm());
   server.feed(login());
@@ -227,6 +240,29 @@ TEST(SmStream, AStrangerToItRefusesItsElements) {
 
 void run(Driver& client, Driver& server) {
   for (std::string out = client.take_output(); !out.empty();) out = client.feed(server.feed(out));
+}
+
+TEST(SmStream, AClientTakesNoBrokenAnswer) {
+  for (const auto& [answer, condition] :
+       {std::pair{"<resumed xmlns='urn:xmpp:sm:3' previd='known'/>", "invalid-xml"},
+        std::pair{"<resumed xmlns='urn:xmpp:sm:3' previd='known' h='-1'/>", "invalid-xml"},
+        std::pair{"<enabled xmlns='urn:xmpp:sm:3'/>", "unsupported-stanza-type"}}) {
+    StreamPolicy policy = make_policy();
+    policy.tls = StreamPolicy::Tls::none;
+    policy.plain_without_tls = true;
+    policy.resumption = {"known", 3, *Jid::parse("alice@localhost/old")};
+    InitiatorDriver client(policy);
+    client.feed(server_header() +
+                "<stream:features><mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+                "<mechanism>PLAIN</mechanism></mechanisms></stream:features>"
+                "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>");
+    client.take_output();
+    EXPECT_EQ(client.feed(server_header() + "<stream:features><sm xmlns='urn:xmpp:sm:3'/>"
+                                            "</stream:features>"),
+              "<resume xmlns='urn:xmpp:sm:3' h='3' previd='known'/>");
+    EXPECT_EQ(client.feed(answer), stream_error(condition));
+    EXPECT_FALSE(client.stream.stanzas_allowed());
+  }
 }
 
 TEST(SmStream, BothRolesResume) {

@@ -1,4 +1,4 @@
-// Sound when it is loaded; its iq handlers, its hook and its timer throw when they are called.
+// Sound when it is loaded; its handlers, its hook and its timer throw when they are called.
 #include <stdexcept>
 
 #include "xmppd/module.h"
@@ -22,6 +22,9 @@ class ThrowsCalled final : public Module {
     });
     scope.on_iq<ThrowLater>(Target::host, [](IqCall&, const ThrowLater&) -> xmpp::Task<IqReply> {
       throw std::runtime_error("no luck before the task");
+    });
+    scope.on_nonza("urn:example:throw", [](Session&, xmpp::xml::Element) {
+      throw std::runtime_error("no luck with an element");
     });
     scope.on<FromSession>(Stage::validate, [](FromSession& hook) -> Verdict {
       if (hook.stanza.is_message() && hook.stanza.child_text("body") == "throw") throw 7;
