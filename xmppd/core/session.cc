@@ -155,7 +155,10 @@ void Session::detach(std::unique_ptr<Session> session, ConnectionInfo last) {
   if (sm.has_visited) self.send_probes();
   if (sm.is_stored) SmStore::put_queue(self);
   wait(std::move(session), sm.terms.window);
-  if (account.detached_.size() > sm.terms.detached_max) account.detached_.front()->end_soon();
+  // All of them: those that gave way earlier in this turn are still there.
+  for (std::size_t i = 0; i + sm.terms.detached_max < account.detached_.size(); ++i) {
+    account.detached_[i]->end_soon();
+  }
   Detached hook{self};
   (void)account.host_.profile_.hooks().fire(hook);
 }
