@@ -34,6 +34,7 @@ class Link;
 class Scope;
 class SmState;
 class SmStore;
+struct Figures;
 struct SessionHold;
 struct SmTerms;
 
@@ -107,6 +108,7 @@ class XMPPD_API Session {
   friend class SmStore;
   friend class TicketOffice;
   friend class Worker;
+  friend struct Figures;  // tests/sim: are limits respected?
   friend struct SessionHold;
 
   // Numbers the stanza if that was agreed, and sends it or lets it queue.
