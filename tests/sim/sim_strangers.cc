@@ -96,6 +96,9 @@ void Strangers::begin(Doing doing) {
 }
 
 void Strangers::finish() {
+  for (const auto& peer : peers_) {
+    stage_.transcript.add(stage_.world.now(), "stranger", peer->seen());
+  }
   peers_.clear();
   doing_ = Doing::nothing;
   begun_at_ = stage_.world.now();
