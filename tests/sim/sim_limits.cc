@@ -76,6 +76,8 @@ TightLimits TightLimits::draw(std::uint64_t seed, bool has_faults) {
   server.attributes = 12;
   server.output_queue_bytes = 128 * 1024;
   if (rng.below(3) == 0) limits.offline_per_sender = 40;
+  // The next one is refused unseen, before the connection has had its own.
+  if (rng.below(2) == 0) server.auth_failures_per_account = 1;
   return limits;
 }
 
