@@ -11,8 +11,6 @@ using xmpp::StanzaType;
 namespace {
 
 constexpr std::size_t kReaders = 6;
-constexpr std::size_t kSessionsMax = 4;
-constexpr std::size_t kStoredMax = 60;
 constexpr std::size_t kWritten = 80;
 constexpr std::string_view kId = "bound";
 // In which everything has arrived, over the connections of this part.
@@ -20,7 +18,9 @@ constexpr Duration kWait = std::chrono::milliseconds(700);
 
 }  // namespace
 
-Bounds::Bounds(const Stage& stage, std::uint64_t seed) : stage_(stage) {
+Bounds::Bounds(const Stage& stage, std::uint64_t seed)
+    : stage_(stage),
+      kept_max_(std::min(stage.limits.offline_messages, stage.limits.offline_per_sender)) {
   for (const char* account : {"bounded@localhost", "writer@localhost"}) {
     stage_.world.add_account(account);
   }
@@ -85,9 +85,9 @@ void Bounds::write() {
 }
 
 void Bounds::come() {
-  if (!is_disturbed_ && refused_.size() != kWritten - kStoredMax) {
+  if (!is_disturbed_ && refused_.size() != kWritten - kept_max_) {
     stage_.fail("of " + std::to_string(kWritten) + " messages for an account that may keep " +
-                std::to_string(kStoredMax) + " there came back " + std::to_string(refused_.size()));
+                std::to_string(kept_max_) + " there came back " + std::to_string(refused_.size()));
   }
   for (auto& user : readers_) user->connect(LinkQuality{});
 }
@@ -95,9 +95,9 @@ void Bounds::come() {
 void Bounds::count() {
   const auto bound = static_cast<std::size_t>(std::count_if(
       readers_.begin(), readers_.end(), [](const auto& user) { return user->is_bound(); }));
-  if (bound > kSessionsMax || (!is_disturbed_ && bound != kSessionsMax)) {
+  if (bound > stage_.limits.sessions || (!is_disturbed_ && bound != stage_.limits.sessions)) {
     stage_.fail(std::to_string(bound) + " clients of an account got in that may have " +
-                std::to_string(kSessionsMax));
+                std::to_string(stage_.limits.sessions));
   }
 }
 
@@ -110,9 +110,9 @@ void Bounds::read() {
 }
 
 void Bounds::judge() {
-  if (received_.size() > kStoredMax) {
+  if (received_.size() > kept_max_) {
     stage_.fail(std::to_string(received_.size()) + " messages were kept, not " +
-                std::to_string(kStoredMax));
+                std::to_string(kept_max_));
   }
   if (is_disturbed_) return;
   for (const auto number : sent_) {

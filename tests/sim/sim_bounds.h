@@ -21,10 +21,6 @@ namespace sim {
 
 class Bounds final : public Part {
  public:
-  // What the server has to be configured with: TOML of the default profile, and of the limits.
-  static constexpr std::string_view kConfig =
-      "[limits]\nsessions_per_account = 4\n[profile.default.module.offline]\nmessages = 60\n";
-
   Bounds(const Stage& stage, std::uint64_t seed);
   void act() override;
   void on_crash() override;
@@ -45,6 +41,7 @@ class Bounds final : public Part {
   void next(Phase phase, Duration in);
 
   Stage stage_;
+  const std::size_t kept_max_;  // messages, which one sender has written
   std::unique_ptr<SimUser> writer_;
   std::vector<std::unique_ptr<SimUser>> readers_;
   Phase phase_ = Phase::quiet;

@@ -98,7 +98,9 @@ SimChannel::SimChannel(SimNet& net, std::shared_ptr<SimNet::Connection> connecti
       connection_(std::move(connection)),
       in_(in),
       out_(out),
-      peer_address_(std::move(peer_address)) {
+      peer_address_(std::move(peer_address)),
+      made_at_(net.now()),
+      last_read_(made_at_) {
   in_.reader = this;
   out_.writer = this;
 }
@@ -125,6 +127,8 @@ IoResult SimChannel::read(std::span<char> into) noexcept {
   std::memcpy(into.data(), in_.arrived.data(), count);
   in_.arrived.erase(0, count);
   in_.unread -= count;
+  bytes_read_ += count;
+  last_read_ = net_.now();
   if (in_.was_full && in_.writer != nullptr) {
     in_.was_full = false;
     in_.writer->is_writable_edge_ = true;

@@ -102,6 +102,11 @@ class SimChannel final : public xmpp::net::ByteChannel {
   void cut();
   // Nothing arrives any more, in either direction, and nobody is told.
   void silence();
+  [[nodiscard]] const std::string& address() const noexcept { return peer_address_; }
+  // What this end has read so far, when it last did, and when the connection was made.
+  [[nodiscard]] std::uint64_t bytes_read() const noexcept { return bytes_read_; }
+  [[nodiscard]] Instant last_read() const noexcept { return last_read_; }
+  [[nodiscard]] Instant made_at() const noexcept { return made_at_; }
 
  private:
   friend class SimNet;
@@ -117,6 +122,9 @@ class SimChannel final : public xmpp::net::ByteChannel {
   SimNet::Pipe& in_;
   SimNet::Pipe& out_;
   std::string peer_address_;
+  const Instant made_at_;
+  Instant last_read_;
+  std::uint64_t bytes_read_ = 0;
   SimPoller* poller_ = nullptr;
   xmpp::net::Watch* watch_ = nullptr;
   bool is_writable_edge_ = true;

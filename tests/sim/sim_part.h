@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "sim/sim_limits.h"
 #include "sim/sim_user.h"
 #include "sim/sim_world.h"
 
@@ -22,6 +23,7 @@ struct Stage {
   xmpp::Rng& rng;
   std::function<void(std::string)> fail;
   std::function<LinkQuality()> random_quality;
+  TightLimits limits;       // what the server is configured with
   bool has_faults = false;  // the disk fails now and then: errors are allowed answers
 
   [[nodiscard]] std::size_t pick(std::size_t bound) const {

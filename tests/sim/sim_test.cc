@@ -18,7 +18,7 @@
 #include <string>
 #include <string_view>
 
-#include "sim/sim_bounds.h"
+#include "sim/sim_limits.h"
 #include "sim/sim_tenants.h"
 #include "sim/sim_workload.h"
 #include "xmpp/base/log.h"
@@ -91,19 +91,16 @@ int run(const Arguments& arguments, std::FILE* trace) {
   std::optional<sim::SimDisk> disk;
   if (arguments.has_faults()) disk.emplace("sim", arguments.seed);
   sim::SimDisk* const failing = disk ? &*disk : nullptr;
+  std::optional<sim::TightLimits> limits;
+  if (arguments.has_parts) limits = sim::TightLimits::draw(arguments.seed, failing != nullptr);
   std::string config;
-  if (arguments.has_parts) {
-    // Short, so that some come too late to take up their streams.
-    config = "[profile.default.module.sm]\nresume_window = \"2s\"\n";
-    config += sim::Bounds::kConfig;
-    config += sim::Tenants::kConfig;
-  }
+  if (limits) config = limits->config() + std::string(sim::Tenants::kConfig);
   sim::SimWorld world({.seed = arguments.seed,
                        .workers = static_cast<unsigned>(arguments.workers),
                        .config = config + "[host.\"localhost\"]\n",
                        .disk = failing});
-  sim::Workload workload(world, transcript, arguments.clients, arguments.seed, arguments.has_parts,
-                         failing);
+  sim::Workload workload(world, transcript, arguments.clients, arguments.seed,
+                         limits ? &*limits : nullptr, failing);
   const auto started = world.now();
   workload.run(arguments.steps);
   workload.finish();

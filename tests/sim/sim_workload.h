@@ -3,7 +3,8 @@
 // Checkers: messages of one sender reach a session in the order sent, once; nothing between two
 // clients that stay connected is lost; every request to the server gets exactly one answer; when
 // all have gone, no session, connection, account, mail or storage operation is left. And what
-// Social checks of rosters and presence, and the parts (sim_part.h) of the rest.
+// Social checks of rosters and presence, LimitWatch of the server's limits after every step, and
+// the parts (sim_part.h) of the rest.
 //
 // With faults the disk is slow, fails and loses its power now and then: see Faults.
 //
@@ -19,6 +20,7 @@
 #include <vector>
 
 #include "sim/sim_faults.h"
+#include "sim/sim_limits.h"
 #include "sim/sim_part.h"
 #include "sim/sim_social.h"
 #include "sim/sim_user.h"
@@ -28,10 +30,10 @@ namespace sim {
 
 class Workload {
  public:
-  // `has_parts`: not only the crowd. `disk`: that of the world, to fail now and then; null: no
-  // faults.
+  // `limits`: what the world is configured with; null: only the crowd, without parts. `disk`: that
+  // of the world, to fail now and then; null: no faults.
   Workload(SimWorld& world, Transcript& transcript, std::size_t clients, std::uint64_t seed,
-           bool has_parts, SimDisk* disk);
+           const TightLimits* limits, SimDisk* disk);
   ~Workload();
 
   // Acts and steps `steps` times.
@@ -53,7 +55,7 @@ class Workload {
     bool is_for_available = false;  // and unless the receiver becomes unavailable first
   };
 
-  void add_parts(std::uint64_t seed, bool has_faults);
+  void add_parts(std::uint64_t seed, const TightLimits& limits, bool has_faults);
   void act();
   // After a power cut, or to kill the server.
   void restart();
@@ -86,6 +88,7 @@ class Workload {
   std::vector<std::unique_ptr<SimUser>> users_;
   std::unique_ptr<Social> social_;
   std::vector<std::unique_ptr<Part>> parts_;
+  LimitWatch watch_;
   std::unique_ptr<Faults> faults_;            // null: none
   std::map<std::string, Expected> expected_;  // by "receiver's name: id"
   std::set<std::string> asked_;               // requests not yet answered, by the same key

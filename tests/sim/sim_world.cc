@@ -200,6 +200,11 @@ xmpp::net::Reactor& SimWorld::make_reactor() {
 }
 
 std::unique_ptr<SimChannel> SimWorld::connect(const LinkQuality& quality, std::string address) {
+  if (address.empty()) {
+    const std::uint32_t number = next_address_++;
+    address = "127." + std::to_string(number >> 16 & 255) + "." +
+              std::to_string(number >> 8 & 255) + "." + std::to_string(number & 255) + ":40000";
+  }
   auto ends = net_.connect(std::move(address), quality);
   auto& worker = server_->worker(static_cast<std::size_t>(rng_.below(server_->worker_count())));
   // Within a turn, as an accept is: before it the worker does not know what time it is.
@@ -258,6 +263,7 @@ bool SimWorld::step(Instant latest) {
     // Never waits: the pollers of the simulator return at once.
     nodes_[static_cast<std::size_t>(chosen)].reactor->turn(now);
   }
+  if (on_step) on_step();
   clock_.advance(Duration(static_cast<Duration::rep>(rng_.below(kStepMicroseconds))));
   return true;
 }

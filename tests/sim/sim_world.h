@@ -82,9 +82,10 @@ class SimWorld {
   // A loop for one or more clients, which the scheduler runs like a worker. Lives as long as the
   // world.
   [[nodiscard]] xmpp::net::Reactor& make_reactor();
-  // A new connection to a worker of the scheduler's choice.
+  // A new connection to a worker of the scheduler's choice; without `address` it has one of its own
+  // on this machine.
   [[nodiscard]] std::unique_ptr<SimChannel> connect(const LinkQuality& quality,
-                                                    std::string address = "127.0.0.1:40000");
+                                                    std::string address = {});
 
   // A loop made by make_reactor() gets no turn until then: a client that does not read.
   void freeze(const xmpp::net::Reactor& loop, Instant until);
@@ -95,6 +96,9 @@ class SimWorld {
   // not synced is lost, a new server starts on the disk. Now and then the power goes again before
   // that has started. REQUIRES: options.disk.
   void crash_and_restart();
+
+  // Called after everything that ran.
+  std::function<void()> on_step;
 
   // Runs one thing that can run; if there is none, moves the clock to the next thing that will be,
   // at most to `latest`. False: nothing will happen by itself until `latest`, where the clock now
@@ -131,6 +135,7 @@ class SimWorld {
   std::vector<Node> nodes_;
   std::vector<int> runnable_;  // scratch of step()
   Instant storage_stalled_until_{};
+  std::uint32_t next_address_ = 1;
 };
 
 }  // namespace sim

@@ -34,6 +34,7 @@ class Account;
 class Host;
 class Server;
 class Worker;
+struct Figures;
 
 class Link final : private xmpp::net::Flushable {
  public:
@@ -82,6 +83,7 @@ class Link final : private xmpp::net::Flushable {
   void set_place(std::size_t place) noexcept { place_ = place; }
 
  private:
+  friend struct Figures;  // tests/sim: are limits respected?
   static void on_ready(void* self, xmpp::net::Readiness readiness);
   static void on_flush(Flushable* self);
 

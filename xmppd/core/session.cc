@@ -155,7 +155,10 @@ void Session::detach(std::unique_ptr<Session> session, ConnectionInfo last) {
   if (sm.has_visited) self.send_probes();
   if (sm.is_stored) SmStore::put_queue(self);
   wait(std::move(session), sm.terms.window);
-  give_way(account, sm.terms.detached_max);
+  // All of them: those that gave way earlier in this turn are still there.
+  for (std::size_t i = 0; i + sm.terms.detached_max < account.detached_.size(); ++i) {
+    account.detached_[i]->end_soon();
+  }
   Detached hook{self};
   (void)account.host_.profile_.hooks().fire(hook);
 }
@@ -175,17 +178,6 @@ void Session::wait(std::unique_ptr<Session> session, xmpp::Duration window) {
   });
   worker.reactor().timers().set(self.sm_->expiry, worker.reactor().now() + window);
   self.account_.detached_.push_back(std::move(session));
-}
-
-void Session::give_way(Account& account, std::size_t detached_max) {
-  while (account.detached_.size() > detached_max) {
-    Session& oldest = *account.detached_.front();
-    if (!account.is_active()) {
-      oldest.end_soon();  // which sees to that first
-      return;
-    }
-    end(oldest.take_detached());
-  }
 }
 
 std::unique_ptr<Session> Session::take_detached() noexcept {

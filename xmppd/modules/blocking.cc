@@ -97,6 +97,7 @@ struct Change {
   bool is_block;
   bool is_everybody = false;  // unblocked
   Jids jids;
+  Jids stored;       // `jids`, or also what an earlier change did that may still fail
   Blocklist others;  // what blocked before and after, whatever became of `jids`
 };
 
@@ -212,12 +213,19 @@ class Blocking final : public Module {
   // The change counts from here on.
   void begin(Account& account, bool is_block, Jids jids, const Ticket& ticket, OrderHold hold) {
     Blocklist& list = account[list_];
-    Change change{.is_block = is_block, .is_everybody = jids.empty(), .jids = {}, .others = {}};
+    Change change{
+        .is_block = is_block, .is_everybody = jids.empty(), .jids = {}, .stored = {}, .others = {}};
     if (change.is_everybody) {
       for (const std::string& jid : list.jids) jids.push_back(Jid::from_prepared(jid));
     }
     for (const Jid& jid : jids) {
       if (list.has(jid.str()) != is_block) change.jids.push_back(jid);
+    }
+    const Writing& writing = account[writing_];
+    if (writing.is_being_reread) {
+      // Nobody knows what is stored, so nobody can tell what is to be changed, or whether it fits.
+      ticket.complete(IqReply::error(StanzaCondition::internal_server_error));
+      return;
     }
     if (is_block && list.jids.size() + change.jids.size() > static_cast<std::size_t>(*items_max_)) {
       ticket.complete(IqReply::error({StanzaCondition::resource_constraint, "The list is full"}));
@@ -228,6 +236,7 @@ class Blocking final : public Module {
       ticket.complete(IqReply::error({StanzaCondition::not_acceptable, "An address is too long"}));
       return;
     }
+    change.stored = writing.changes == 0 ? change.jids : jids;
     if (is_block) change.others.jids = list.jids;
     for (const Jid& jid : change.jids) {
       if (is_block) {
@@ -249,7 +258,7 @@ class Blocking final : public Module {
         [](Tx& tx, const Jid& who, const Jids& what, bool is_block) {
           return is_block ? tx.blocklists().add(who, what) : tx.blocklists().remove(who, what);
         },
-        account.jid(), change.jids, change.is_block);
+        account.jid(), change.stored, change.is_block);
     auto stored = co_await storing;
     --account[writing_].changes;
     if (!stored) {

@@ -28,6 +28,7 @@ class Session;
 class Strands;
 class Worker;
 struct Activation;
+struct Figures;
 struct StrandMap;
 
 class XMPPD_API Account : private xmpp::ListHook<> {
@@ -77,6 +78,7 @@ class XMPPD_API Account : private xmpp::ListHook<> {
   friend class Strands;
   friend class Worker;
   friend class ProfileRuntime;
+  friend struct Figures;  // tests/sim: are limits respected?
   // Nothing refers to it any more. (Modules' data alone does not keep an account in memory.)
   [[nodiscard]] bool is_idle() const noexcept {
     return sessions_.empty() && activation_ == nullptr && strands_ == nullptr && tasks_.size() == 0;

@@ -9,7 +9,6 @@
 // detached.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -35,6 +34,7 @@ class Link;
 class Scope;
 class SmState;
 class SmStore;
+struct Figures;
 struct SessionHold;
 struct SmTerms;
 
@@ -113,6 +113,7 @@ class XMPPD_API Session {
   friend class SmStore;
   friend class TicketOffice;
   friend class Worker;
+  friend struct Figures;  // tests/sim: are limits respected?
   friend struct SessionHold;
 
   // Numbers the stanza if that was agreed, and sends it or lets it queue.
@@ -133,8 +134,6 @@ class XMPPD_API Session {
   // Its link is gone: lets it wait, or ends it.
   static void detach(std::unique_ptr<Session> session, ConnectionInfo last);
   static void end(std::unique_ptr<Session> session);
-  // The oldest detached sessions of an account end while there are more than so many.
-  static void give_way(Account& account, std::size_t detached_max);
   // Ends a detached session as soon as nobody can be walking over the account's sessions.
   void end_soon();
   // What the client never acknowledged finds another way.
