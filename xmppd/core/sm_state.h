@@ -15,6 +15,7 @@
 #include "xmpp/stream/sm.h"
 #include "xmppd/session.h"
 #include "xmppd/sm.h"
+#include "xmppd/ticket.h"
 
 namespace xmppd {
 
@@ -49,7 +50,8 @@ class SmState {
   bool is_attaching = false;  // that is being stored, or was since the last link
   std::uint32_t times_detached = 0;
   bool is_being_put = false;  // its facts are on their way to the database,
-  bool is_put_due = false;    // and have changed since
+  bool is_put_due = false;    // and have changed since,
+  Ticket put_ticket;          // by the stanza that this was taken for
   // The client says how much it has got, for the first time after the server died.
   // True: more than the server knew of, so what is stored is numbered wrongly.
   bool reconcile(xmpp::sm::Count handled);

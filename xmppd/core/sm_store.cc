@@ -58,10 +58,11 @@ Session* SmStore::find(Worker& worker, const xmpp::Jid& jid, std::uint64_t strea
   return nullptr;
 }
 
-void SmStore::put(Session& session) {
+void SmStore::put(Session& session, Ticket ticket) {
   Worker& worker = session.account_.host_.worker_;
   SmState& sm = *session.sm_;
   // Records may be large: a client must not fill the storage's queue with what it has superseded.
+  if (ticket.is_held()) sm.put_ticket = std::move(ticket);
   sm.is_put_due = sm.is_being_put;
   if (sm.is_being_put) return;
   sm.is_being_put = true;
@@ -70,7 +71,8 @@ void SmStore::put(Session& session) {
   if (record.detached_at != xmpp::Timestamp()) sm.is_stored_detached = true;
   worker.server().storage().write_then(
       worker.reactor(), session.jid(),
-      [&worker, jid = session.jid(), stream = sm.stream](const StorageResult<void>& outcome) {
+      [&worker, jid = session.jid(), stream = sm.stream,
+       promised = std::move(sm.put_ticket)](const StorageResult<void>& outcome) {
         note_outcome(outcome);
         Session* found = find(worker, jid, stream);
         if (found == nullptr) return;
@@ -91,6 +93,7 @@ void SmStore::put_queue(Session& session) {
   ++sm.times_detached;
   std::vector<SmStanza> stanzas;
   std::vector<Ticket> tickets;
+  if (sm.put_ticket.is_held()) tickets.push_back(std::move(sm.put_ticket));
   for (std::size_t i = 0; i < sm.queue.size(); ++i) {
     stanzas.push_back(stanza_of(sm.queue[i], ++sm.last_place));
     if (auto ticket = account.hold(sm.queue[i].stanza); ticket.is_held()) {

@@ -123,6 +123,33 @@ TEST_P(Sm, WhatIsHeldIsNotAcknowledged) {
   EXPECT_TRUE(client.saw(ack(6))) << client.seen();
 }
 
+// It is with others that this comes back after a crash of the server.
+TEST_P(Sm, PresenceIsAcknowledgedOnceItIsStored) {
+  RawClient client(world);
+  client.write(login("u0") + kEnable + "<presence/>");
+  world.run_for(kSecond);
+  world.stall_storage(world.now() + 2 * kSecond);
+  client.write("<presence/><presence><priority>1</priority></presence>" + kRequest);
+  world.run_for(kSecond);
+  EXPECT_TRUE(client.saw("<priority>1<")) << client.seen();
+  EXPECT_FALSE(client.saw(ack(3))) << client.seen();
+  world.run_for(2 * kSecond);
+  EXPECT_TRUE(client.saw(ack(3))) << client.seen();
+  // One that goes on to be stored with the end of the connection.
+  world.stall_storage(world.now() + 3 * kSecond);
+  client.write("<presence/><presence><priority>2</priority></presence>");
+  world.run_for(kSecond);
+  EXPECT_TRUE(client.saw("<priority>2<")) << client.seen();
+  client.channel().cut();
+  world.run_for(kSecond / 10);
+  RawClient again(world);
+  again.write(resume_of("u0", id_of(client)));
+  world.run_for(kSecond);
+  EXPECT_FALSE(again.saw("<resumed ")) << again.seen();
+  world.run_for(2 * kSecond);
+  EXPECT_TRUE(again.saw("<resumed xmlns='urn:xmpp:sm:3' h='5'")) << again.seen();
+}
+
 TEST_P(Sm, ResumptionWaitsForTickets) {
   Holder holder(world);
   auto client = std::make_unique<RawClient>(world);
