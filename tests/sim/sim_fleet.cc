@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/activation.h"
+
 namespace sim {
 
 using xmpp::Jid;
@@ -12,7 +14,8 @@ namespace {
 constexpr std::size_t kClients = 4;
 // In which everything has arrived, over the connections of this part.
 constexpr Duration kWait = std::chrono::milliseconds(700);
-constexpr Duration kSoon = std::chrono::milliseconds(100);
+// Whose modules were replaced meanwhile are looked up first.
+constexpr Duration kSoon = 2 * xmppd::kActivationRetry;
 constexpr Duration kLate = std::chrono::milliseconds(3'000);
 // Who comes back after that certainly is too late, before the other certainly is not
 // (resume_window is 2 s).

@@ -1,6 +1,8 @@
 """Sessions that outlive the server: stream management (XEP-0198) over SIGTERM and kill -9."""
 
+import os
 import signal
+import sqlite3
 import tempfile
 import time
 import unittest
@@ -35,6 +37,20 @@ class Restart(unittest.TestCase):
         self.server.child.process.send_signal(how)
         self.server.child.process.wait(20 * PATIENCE)
         self.start()
+
+    def wait_until_stored(self, id):
+        """What is acknowledged is stored a little later; without it a session does not go on."""
+        path = os.path.join(self.directory, "data", "xmppd.db")
+        deadline = time.monotonic() + 10 * PATIENCE
+        while time.monotonic() < deadline:
+            database = sqlite3.connect(path, timeout=5)
+            row = database.execute("SELECT presence FROM sm_sessions WHERE id = ?",
+                                   (id,)).fetchone()
+            database.close()
+            if row and row[0]:
+                return
+            time.sleep(0.02)
+        self.fail("the session is not stored")
 
     def session(self, user, resource):
         client = wire.Wire(self.server.address, self.server.port)
@@ -95,6 +111,7 @@ class Restart(unittest.TestCase):
                        f"<body>{number}</body></message>")
         self.assertEqual(self.bodies(alice, 3), ["0", "1", "2"])
         self.assertEqual(self.acknowledged(alice), 4)
+        self.wait_until_stored(id)
         self.end(signal.SIGKILL)
         # It is still there, and others see it.
         bob = self.session("bob", "b")

@@ -55,7 +55,7 @@ void Session::set_presence(Stanza presence, std::int8_t priority) {
   is_available_ = true;
   priority_ = priority;
   presence_ = std::move(presence);
-  if (is_stored()) SmStore::put(*this, account_.hold(*presence_));
+  if (is_stored()) SmStore::put(*this);
   Available hook{*this, is_initial};
   (void)account_.host_.profile_.hooks().fire(hook);
 }
@@ -64,7 +64,7 @@ void Session::set_unavailable(Stanza presence) {
   if (!is_available_) return;
   is_available_ = false;
   presence_ = std::move(presence);
-  if (is_stored()) SmStore::put(*this, account_.hold(*presence_));
+  if (is_stored()) SmStore::put(*this);
   Unavailable hook{*this};
   (void)account_.host_.profile_.hooks().fire(hook);
 }

@@ -90,6 +90,7 @@ SmCounters::Slot* SmCounters::acquire(std::string_view id) {
   Slot& slot = slots_[free_.back()];
   free_.pop_back();
   slot.handled.store(0, std::memory_order_relaxed);
+  slot.is_stale.store(0, std::memory_order_relaxed);
   slot.session.store(hash_of(id), std::memory_order_relaxed);
   return &slot;
 }

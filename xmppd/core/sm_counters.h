@@ -33,7 +33,8 @@ class SmCounters {
   struct Slot {
     std::atomic<std::uint64_t> session;  // hash of its id; 0: free
     std::atomic<std::uint32_t> handled;
-    std::atomic<std::uint32_t> unused;
+    // What is stored of the session is older than what its client was told: not 0.
+    std::atomic<std::uint32_t> is_stale;
   };
   // nullptr: all are taken; the session will not survive a crash.
   [[nodiscard]] Slot* acquire(std::string_view id);

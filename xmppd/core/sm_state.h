@@ -15,7 +15,6 @@
 #include "xmpp/stream/sm.h"
 #include "xmppd/session.h"
 #include "xmppd/sm.h"
-#include "xmppd/ticket.h"
 
 namespace xmppd {
 
@@ -50,8 +49,19 @@ class SmState {
   bool is_attaching = false;  // that is being stored, or was since the last link
   std::uint32_t times_detached = 0;
   bool is_being_put = false;  // its facts are on their way to the database,
-  bool is_put_due = false;    // and have changed since,
-  Ticket put_ticket;          // by the stanza that this was taken for
+  bool is_put_due = false;    // and have changed since
+  // Counts these changes: what is acknowledged is not waited for, so a server that is killed before
+  // they are stored cannot go on with the session.
+  std::uint32_t facts = 0;
+  void note_change() noexcept {
+    ++facts;
+    if (counter != nullptr) counter->is_stale.store(1, std::memory_order_relaxed);
+  }
+  void note_stored(std::uint32_t its_facts) noexcept {
+    if (counter != nullptr && its_facts == facts) {
+      counter->is_stale.store(0, std::memory_order_relaxed);
+    }
+  }
   // The client says how much it has got, for the first time after the server died.
   // True: more than the server knew of, so what is stored is numbered wrongly.
   bool reconcile(xmpp::sm::Count handled);

@@ -58,11 +58,11 @@ Session* SmStore::find(Worker& worker, const xmpp::Jid& jid, std::uint64_t strea
   return nullptr;
 }
 
-void SmStore::put(Session& session, Ticket ticket) {
+void SmStore::put(Session& session) {
   Worker& worker = session.account_.host_.worker_;
   SmState& sm = *session.sm_;
+  sm.note_change();
   // Records may be large: a client must not fill the storage's queue with what it has superseded.
-  if (ticket.is_held()) sm.put_ticket = std::move(ticket);
   sm.is_put_due = sm.is_being_put;
   if (sm.is_being_put) return;
   sm.is_being_put = true;
@@ -72,10 +72,11 @@ void SmStore::put(Session& session, Ticket ticket) {
   worker.server().storage().write_then(
       worker.reactor(), session.jid(),
       [&worker, jid = session.jid(), stream = sm.stream,
-       promised = std::move(sm.put_ticket)](const StorageResult<void>& outcome) {
+       facts = sm.facts](const StorageResult<void>& outcome) {
         note_outcome(outcome);
         Session* found = find(worker, jid, stream);
         if (found == nullptr) return;
+        if (outcome) found->sm_->note_stored(facts);
         found->sm_->is_being_put = false;
         if (found->sm_->is_put_due && found->is_stored()) put(*found);
       },
@@ -93,7 +94,6 @@ void SmStore::put_queue(Session& session) {
   ++sm.times_detached;
   std::vector<SmStanza> stanzas;
   std::vector<Ticket> tickets;
-  if (sm.put_ticket.is_held()) tickets.push_back(std::move(sm.put_ticket));
   for (std::size_t i = 0; i < sm.queue.size(); ++i) {
     stanzas.push_back(stanza_of(sm.queue[i], ++sm.last_place));
     if (auto ticket = account.hold(sm.queue[i].stanza); ticket.is_held()) {
@@ -102,7 +102,12 @@ void SmStore::put_queue(Session& session) {
   }
   worker.server().storage().write_then(
       worker.reactor(), session.jid(),
-      [tickets = std::move(tickets)](const StorageResult<void>& outcome) { note_outcome(outcome); },
+      [&worker, jid = session.jid(), stream = sm.stream, facts = sm.facts,
+       tickets = std::move(tickets)](const StorageResult<void>& outcome) {
+        note_outcome(outcome);
+        Session* found = find(worker, jid, stream);
+        if (found != nullptr && outcome) found->sm_->note_stored(facts);
+      },
       [](Tx& tx, const SmSessionRecord& record,
          const std::vector<SmStanza>& queue) -> StorageResult<void> {
         if (auto done = tx.sm_queues().put(record); !done) return done;
@@ -200,6 +205,10 @@ bool SmStore::restore(Worker& worker, Host& host, const SmStored& stored) {
   const SmSessionRecord& record = stored.session;
   const bool had_link = record.detached_at == xmpp::Timestamp();
   auto* counter = worker.server().sm_counters().find(record.id);
+  if (counter != nullptr && had_link && counter->is_stale.load() != 0) {
+    worker.server().sm_counters().release(*counter);
+    counter = nullptr;
+  }
   // What such a session has dealt with since it was stored only the counter knows. What waits for
   // it was promised to be delivered all the same.
   const bool is_over = had_link && counter == nullptr;

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "xmppd/storage.h"
-#include "xmppd/ticket.h"
 
 namespace xmppd {
 
@@ -22,9 +21,8 @@ class Worker;
 class SmStore {
  public:
   // The session's facts have changed; one at a time is on its way, then what holds by then.
-  // `ticket`: of the stanza that changed them; of several the newest counts. REQUIRES of all:
-  // session.sm_.
-  static void put(Session& session, Ticket ticket = {});
+  // REQUIRES of all: session.sm_.
+  static void put(Session& session);
   // Its link is gone: its stanzas are stored, and acknowledged to their senders then.
   static void put_queue(Session& session);
   // It is about to have a link again; clears is_stored_detached when that is stored, or cannot be.

@@ -284,11 +284,11 @@ Result<void, TlsError> TlsEngine::write(OutputChain&& plaintext) {
         plaintext.consume(piece.size());
       }
       run = std::string_view(scratch.data(), size);
-      const auto written = connection_->encrypt(run);
+      auto written = connection_->encrypt(run);
       if (!written) return written;
       continue;
     }
-    const auto written = connection_->encrypt(run);
+    auto written = connection_->encrypt(run);
     if (!written) return written;
     plaintext.consume(size);
   }

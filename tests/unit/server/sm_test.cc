@@ -12,6 +12,7 @@
 #include "core/ownership.h"
 #include "core/worker.h"
 #include "sim/sim_vfs.h"
+#include "unit/server/module_changes.h"
 #include "unit/server/raw_client.h"
 
 namespace xmppd {
@@ -121,33 +122,6 @@ TEST_P(Sm, WhatIsHeldIsNotAcknowledged) {
   client.write(kRequest);
   world.run_for(kSecond);
   EXPECT_TRUE(client.saw(ack(6))) << client.seen();
-}
-
-// It is with others that this comes back after a crash of the server.
-TEST_P(Sm, PresenceIsAcknowledgedOnceItIsStored) {
-  RawClient client(world);
-  client.write(login("u0") + kEnable + "<presence/>");
-  world.run_for(kSecond);
-  world.stall_storage(world.now() + 2 * kSecond);
-  client.write("<presence/><presence><priority>1</priority></presence>" + kRequest);
-  world.run_for(kSecond);
-  EXPECT_TRUE(client.saw("<priority>1<")) << client.seen();
-  EXPECT_FALSE(client.saw(ack(3))) << client.seen();
-  world.run_for(2 * kSecond);
-  EXPECT_TRUE(client.saw(ack(3))) << client.seen();
-  // One that goes on to be stored with the end of the connection.
-  world.stall_storage(world.now() + 3 * kSecond);
-  client.write("<presence/><presence><priority>2</priority></presence>");
-  world.run_for(kSecond);
-  EXPECT_TRUE(client.saw("<priority>2<")) << client.seen();
-  client.channel().cut();
-  world.run_for(kSecond / 10);
-  RawClient again(world);
-  again.write(resume_of("u0", id_of(client)));
-  world.run_for(kSecond);
-  EXPECT_FALSE(again.saw("<resumed ")) << again.seen();
-  world.run_for(2 * kSecond);
-  EXPECT_TRUE(again.saw("<resumed xmlns='urn:xmpp:sm:3' h='5'")) << again.seen();
 }
 
 TEST_P(Sm, ResumptionWaitsForTickets) {
@@ -345,6 +319,26 @@ TEST_P(Sm, CutAndResumedLosesAndDoublesNothing) {
   for (int i = 0; i < sent; ++i) EXPECT_EQ(other.received[static_cast<std::size_t>(i)], i);
 }
 
+// A module that is made anew wants to know the account first.
+TEST_P(Sm, SessionsEndThoughAModuleWasReloaded) {
+  constexpr std::size_t kMax = 10;  // max_detached
+  std::vector<std::unique_ptr<RawClient>> clients;
+  for (int i = 0; i < 14; ++i) {
+    clients.push_back(std::make_unique<RawClient>(world));
+    clients.back()->write(login("u0", "r" + std::to_string(i)) + kEnable + "<presence/>");
+  }
+  world.run_for(kSecond);
+  ModuleChanges modules(world);
+  for (const char* name : {"presence", "time", "sm", "roster", "blocking", "message"}) {
+    modules.reload(name);
+    world.run_for(std::chrono::milliseconds(50));
+    EXPECT_EQ(modules.said(), "") << name;
+  }
+  for (auto& client : clients) client->channel().cut();
+  world.run_for(2 * kSecond);
+  EXPECT_EQ(world.server().session_count(), kMax);
+}
+
 // However many lose their connections in one turn.
 TEST_P(Sm, NoMoreSessionsAreDetachedThanMayBe) {
   constexpr std::size_t kMax = 10;  // max_detached
@@ -523,6 +517,30 @@ TEST(SmStored, PresencesDoNotQueueForTheDatabase) {
   ASSERT_NE(account, nullptr);
   ASSERT_EQ(account->sessions().size(), 1U);
   EXPECT_EQ(account->sessions().front()->priority(), 100) << "the last one is stored";
+}
+
+// The client has been told that its presence was dealt with; without that the session would come
+// back unavailable, and messages to the account pass it by.
+TEST(SmStored, WhatIsNotStoredYetCannotBeGoneOnWith) {
+  sim::SimDisk disk("sm", 1);
+  World world({.seed = 1, .workers = 1, .disk = &disk});
+  world.add_account("u0@localhost");
+  std::string id;
+  for (const bool is_stored : {true, false}) {
+    RawClient client(world);
+    client.write(login("u0") + kEnable + "<presence/>");
+    world.run_for(kSecond);
+    if (!is_stored) world.stall_storage(world.now() + 3 * kSecond);
+    client.write("<presence><priority>1</priority></presence>" + kRequest);
+    world.run_for(kSecond);
+    EXPECT_TRUE(client.saw(ack(2))) << client.seen();
+    world.kill_and_restart();
+    RawClient again(world);
+    again.write(resume_of("u0", id_of(client)));
+    world.run_for(5 * kSecond);
+    EXPECT_EQ(again.saw("<resumed "), is_stored) << again.seen();
+    EXPECT_EQ(again.saw("<item-not-found "), !is_stored) << again.seen();
+  }
 }
 
 // As RFC 6121 4.7.2.3 and XML Schema allow it to be written.
