@@ -41,6 +41,7 @@ Strangers::Strangers(const Stage& stage, std::uint64_t seed)
   for (const char* account : {"stranger@localhost", "deaf@localhost", "speaker@localhost"}) {
     stage_.world.add_account(account);
   }
+  nobody_ = stage_.world.find_lone_name("nobody");
   speaker_ = std::make_unique<SimUser>(stage_.world, stage_.transcript, "s",
                                        Jid::from_prepared("speaker@localhost/r"), seed * 100 + 86);
 }
@@ -188,7 +189,7 @@ bool Strangers::guess() {
       wrong < limits.auth_failures) {
     if (!peer.saw("<stream:features")) return since_begun() > kEnd + kWait;
     ++guesses_;
-    peer.write(raw_auth("nobody", "guess" + std::to_string(guesses_)));
+    peer.write(raw_auth(nobody_, "guess" + std::to_string(guesses_)));
     return false;
   }
   if (!peer.is_over() && since_begun() < kWait && guesses_ < kGuessesMax) return false;

@@ -51,6 +51,7 @@ class Strangers final : public Part {
   Doing doing_ = Doing::nothing;
   Instant begun_at_{};
   bool has_spoken_ = false;
+  std::string nobody_;           // whose password is guessed
   std::size_t guesses_ = 0;      // on this connection
   std::size_t all_guesses_ = 0;  // that were looked at, since the server was started
   Instant guessing_since_{};

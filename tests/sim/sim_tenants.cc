@@ -20,7 +20,7 @@ constexpr std::string_view kNoAccount;  // no password is empty
 
 Tenants::Tenants(const Stage& stage, std::uint64_t seed) : stage_(stage) {
   for (std::size_t i = 0; i < kTenants; ++i) {
-    tenants_[i].name = "tenant" + std::to_string(i);
+    tenants_[i].name = stage_.world.find_lone_name("tenant");
     tenants_[i].possible = {std::string(kNoAccount)};
   }
   for (std::size_t i = 0; i < kClients; ++i) {
@@ -172,7 +172,7 @@ void Tenants::on_stanza(Client& client, const Stanza& stanza) {
 
 void Tenants::on_bound(Client& client) {
   Tenant& tenant = *client.tenant;
-  if (client.epoch != tenant.epoch) return;  // it has changed meanwhile
+  if (!is_certain(client)) return;
   if (!client.possible.contains(client.password)) {
     stage_.fail(client.user->name() + " got in with the password " + client.password +
                 ", which is none of " + tenant.name);
@@ -184,7 +184,7 @@ void Tenants::on_bound(Client& client) {
 void Tenants::on_refused(Client& client, const xmpp::StreamFailed& failed) {
   Tenant& tenant = *client.tenant;
   if (failed.sasl_failure != xmpp::sasl::SaslCondition::not_authorized) return;
-  if (client.epoch != tenant.epoch || !client.possible.contains(client.password)) return;
+  if (!is_certain(client) || !client.possible.contains(client.password)) return;
   auto possible = tenant.possible;
   possible.erase(client.password);
   if (possible.empty()) {

@@ -55,6 +55,10 @@ class Tenants final : public Part {
   void connect(Client& client);
   void begin(Client& client, Change change);
   void send(Client& client);
+  // Nothing has changed since it connected, nor is about to.
+  [[nodiscard]] static bool is_certain(const Client& client) {
+    return client.epoch == client.tenant->epoch && client.tenant->change == Change::none;
+  }
   // A change whose client is gone may have happened or not.
   void give_up(Tenant& tenant);
   void give_up_lost();

@@ -48,6 +48,12 @@ const std::vector<xmpp::sasl::ScramKeys>& keys_of(std::string_view password) {
   return found->second;
 }
 
+// On which two names of one host fall together there (xmppd/core/login_throttle.h).
+std::uint64_t throttle_place(std::string_view username) {
+  constexpr std::uint64_t kPlaces = 16'384;
+  return xmpp::siphash64(xmpp::process_hash_key(), username) % kPlaces;
+}
+
 }  // namespace
 
 xmppd::Config make_config(const WorldOptions& options) {
@@ -176,7 +182,15 @@ void SimWorld::kill_and_restart() {
 
 SimWorld::~SimWorld() = default;
 
+std::string SimWorld::find_lone_name(const std::string& prefix) {
+  for (std::uint64_t i = 0;; ++i) {
+    std::string name = prefix + std::to_string(i);
+    if (throttle_places_.insert(throttle_place(name)).second) return name;
+  }
+}
+
 void SimWorld::add_account(const std::string& jid, std::string_view password) {
+  throttle_places_.insert(throttle_place(std::string_view(jid).substr(0, jid.find('@'))));
   auto parsed = xmpp::Jid::parse(jid);
   if (!parsed) throw std::runtime_error("not an address: " + jid);
   xmppd::AccountRecord account;

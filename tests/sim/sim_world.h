@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -76,6 +77,9 @@ class SimWorld {
   [[nodiscard]] xmpp::Rng& rng() noexcept { return rng_; }
 
   void add_account(const std::string& jid, std::string_view password = kPassword);
+  // A name, not made an account, that shares no place of the server's LoginThrottle with any name
+  // so far: guesses at it close no other's door.
+  [[nodiscard]] std::string find_lone_name(const std::string& prefix);
   // The server's process dies, without a word to its clients or its disk, and another one starts on
   // the same data. REQUIRES: options.disk.
   void kill_and_restart();
@@ -133,7 +137,8 @@ class SimWorld {
   std::shared_ptr<const xmppd::Entrance> entrance_;
   std::vector<std::unique_ptr<ClientLoop>> loops_;
   std::vector<Node> nodes_;
-  std::vector<int> runnable_;  // scratch of step()
+  std::vector<int> runnable_;                // scratch of step()
+  std::set<std::uint64_t> throttle_places_;  // of all names
   Instant storage_stalled_until_{};
   std::uint32_t next_address_ = 1;
 };

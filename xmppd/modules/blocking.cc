@@ -255,10 +255,17 @@ class Blocking final : public Module {
     ++account[writing_].changes;
     auto storing = scope_->storage().write(
         scope_->reactor(), account.jid(),
-        [](Tx& tx, const Jid& who, const Jids& what, bool is_block) {
-          return is_block ? tx.blocklists().add(who, what) : tx.blocklists().remove(who, what);
+        [](Tx& tx, const Jid& who, const Jids& what, bool is_block,
+           bool is_everybody) -> StorageResult<void> {
+          auto& lists = tx.blocklists();
+          if (is_block) return lists.add(who, what);
+          if (!is_everybody) return lists.remove(who, what);
+          // Also what an earlier change could not remove.
+          auto all = lists.load(who);
+          if (!all) return xmpp::Err(all.error());
+          return lists.remove(who, *all);
         },
-        account.jid(), change.stored, change.is_block);
+        account.jid(), change.stored, change.is_block, change.is_everybody);
     auto stored = co_await storing;
     --account[writing_].changes;
     if (!stored) {

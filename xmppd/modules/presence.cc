@@ -188,11 +188,9 @@ class Presence final : public Module, public DirectedPresence {
     // RFC 6121 4.5.2: also to the resource that sent it (a link that is closing drops it).
     hook.session.deliver(addressed(presence, account.jid()));
     tell_directed(hook.session, presence);
-    const auto& sessions = account.sessions();
-    if (std::any_of(sessions.begin(), sessions.end(),
-                    [](const Session* other) { return other->is_available(); })) {
-      account.send(addressed(presence, account.jid()));
-    }
+    // Even if nobody is there: what was said before may still be on its way, and be seen by who
+    // comes.
+    account.send(addressed(presence, account.jid()));
     return Verdict::pass;
   }
 
