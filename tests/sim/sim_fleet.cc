@@ -18,8 +18,8 @@ constexpr Duration kWait = std::chrono::milliseconds(700);
 constexpr Duration kSoon = 2 * xmppd::kActivationRetry;
 constexpr Duration kLate = std::chrono::milliseconds(3'000);
 // Who comes back after that certainly is too late, before the other certainly is not
-// (resume_window is 2 s).
-constexpr Duration kTooLate = std::chrono::milliseconds(2'200);
+// (resume_window is 2 s; an account whose modules were just replaced is looked up first).
+constexpr Duration kTooLate = std::chrono::milliseconds(2'200) + xmppd::kActivationRetry;
 constexpr Duration kInTime = std::chrono::milliseconds(1'800);
 
 }  // namespace

@@ -97,7 +97,7 @@ void Quota::store_something() {
   std::string key = "k" + std::to_string(stage_.pick(limit_of(kind) + kTooMany));
   const bool is_removed = stage_.pick(8) == 0;
   if (kind == Kind::document) {
-    const std::string text(stage_.pick(3) == 0 ? stage_.pick(stage_.limits.document_bytes) : 9,
+    const std::string text(stage_.pick(3) == 0 ? 1 + stage_.pick(stage_.limits.document_bytes) : 9,
                            'x');
     const std::string markup = document_of(key, text);
     send({kind, Verb::put, std::move(key), markup.size()},

@@ -36,19 +36,28 @@ std::string attributes(std::size_t count) {
 
 }  // namespace
 
+namespace {
+
+constexpr int kAddresses = 9;
+std::string address_of(int number) {
+  return "198.51.100." + std::to_string(number) + ":4000";
+}
+
+}  // namespace
+
 Strangers::Strangers(const Stage& stage, std::uint64_t seed)
     : stage_(stage), loop_(stage.world.make_reactor()) {
   for (const char* account : {"stranger@localhost", "deaf@localhost", "speaker@localhost"}) {
     stage_.world.add_account(account);
   }
+  for (int i = 1; i <= kAddresses; ++i) stage_.world.reserve_address(address_of(i));
   nobody_ = stage_.world.find_lone_name("nobody");
   speaker_ = std::make_unique<SimUser>(stage_.world, stage_.transcript, "s",
                                        Jid::from_prepared("speaker@localhost/r"), seed * 100 + 86);
 }
 
 std::unique_ptr<RawPeer> Strangers::make(const LinkQuality& quality, int address) {
-  return std::make_unique<RawPeer>(stage_.world, loop_, quality,
-                                   "198.51.100." + std::to_string(address) + ":4000");
+  return std::make_unique<RawPeer>(stage_.world, loop_, quality, address_of(address));
 }
 
 void Strangers::act() {

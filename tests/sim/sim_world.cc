@@ -5,6 +5,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "core/address_table.h"
 #include "core/worker.h"
 #include "xmpp/base/assert.h"
 #include "xmpp/base/hash.h"
@@ -52,6 +53,12 @@ const std::vector<xmpp::sasl::ScramKeys>& keys_of(std::string_view password) {
 std::uint64_t throttle_place(std::string_view username) {
   constexpr std::uint64_t kPlaces = 16'384;
   return xmpp::siphash64(xmpp::process_hash_key(), username) % kPlaces;
+}
+
+// On which two addresses share a limit (xmppd/core/address_table.h).
+std::uint32_t address_counter(const std::string& address) {
+  constexpr std::uint32_t kCounters = 65'536;
+  return xmppd::AddressTable::key_of(address) % kCounters;
 }
 
 }  // namespace
@@ -213,11 +220,17 @@ xmpp::net::Reactor& SimWorld::make_reactor() {
   return loops_.back()->reactor;
 }
 
+void SimWorld::reserve_address(const std::string& address) {
+  reserved_counters_.insert(address_counter(address));
+}
+
 std::unique_ptr<SimChannel> SimWorld::connect(const LinkQuality& quality, std::string address) {
   if (address.empty()) {
-    const std::uint32_t number = next_address_++;
-    address = "127." + std::to_string(number >> 16 & 255) + "." +
-              std::to_string(number >> 8 & 255) + "." + std::to_string(number & 255) + ":40000";
+    do {
+      const std::uint32_t number = next_address_++;
+      address = "127." + std::to_string(number >> 16 & 255) + "." +
+                std::to_string(number >> 8 & 255) + "." + std::to_string(number & 255) + ":40000";
+    } while (reserved_counters_.contains(address_counter(address)));
   }
   auto ends = net_.connect(std::move(address), quality);
   auto& worker = server_->worker(static_cast<std::size_t>(rng_.below(server_->worker_count())));

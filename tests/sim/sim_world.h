@@ -91,6 +91,9 @@ class SimWorld {
   [[nodiscard]] std::unique_ptr<SimChannel> connect(const LinkQuality& quality,
                                                     std::string address = {});
 
+  // "198.51.100.1:4000": from now on no connection whose address connect() makes up shares its
+  // counter of AddressTable.
+  void reserve_address(const std::string& address);
   // A loop made by make_reactor() gets no turn until then: a client that does not read.
   void freeze(const xmpp::net::Reactor& loop, Instant until);
 
@@ -139,6 +142,7 @@ class SimWorld {
   std::vector<Node> nodes_;
   std::vector<int> runnable_;                // scratch of step()
   std::set<std::uint64_t> throttle_places_;  // of all names
+  std::set<std::uint32_t> reserved_counters_;
   Instant storage_stalled_until_{};
   std::uint32_t next_address_ = 1;
 };
