@@ -85,6 +85,7 @@ void Fleet::connect_all() {
 void Fleet::break_off() {
   is_disturbed_ = stage_.has_faults;
   broken_at_ = stage_.world.now();
+  reloads_ = stage_.world.reloads;
   for (auto& courier : couriers_) courier->cut();
 }
 
@@ -92,6 +93,8 @@ void Fleet::judge() {
   const Duration away = back_at_ - broken_at_;
   const std::size_t resumed = count_bound() - std::min(fresh_, count_bound());
   const std::size_t allowed = away >= kTooLate ? 0 : stage_.limits.detached;
+  // Each time that modules are replaced the account is read again before a session can end.
+  if (stage_.world.reloads != reloads_) return;
   if (is_disturbed_ || (away > kInTime && away < kTooLate) ||
       (resumed == allowed && fresh_ + allowed == kClients))
     return;

@@ -38,6 +38,7 @@ class Fleet final : public Part {
   std::vector<std::unique_ptr<Courier>> couriers_;
   Phase phase_ = Phase::away;
   Instant next_at_{};
+  std::uint64_t reloads_ = 0;  // when it broke
   Instant broken_at_{};
   Instant back_at_{};
   bool is_disturbed_ = false;  // by a fault, in this round

@@ -172,7 +172,7 @@ void LimitWatch::check_accounts(xmppd::Worker& worker) {
     // So does what gave way when a module had just been replaced.
     if (figures.detached != 0) {
       expect(Figure::detached, jid, figures.detached, figures.detached_max,
-             xmppd::kActivationRetry + kGrace);
+             4 * xmppd::kActivationRetry + kGrace);
     }
     expect(Figure::beyond_terms, jid, figures.has_full_queue ? 1 : 0, 0, kGrace);
     std::size_t& most = most_[static_cast<std::size_t>(Figure::unacknowledged)];

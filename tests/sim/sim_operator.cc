@@ -34,6 +34,7 @@ xmpp::Task<void> Operator::reload(std::string name) {
   stage_.transcript.add(stage_.world.now(), "op", "has reloaded " + name);
   if (!outcome) stage_.fail("reload of " + name + ": " + outcome.error().text);
   is_busy_ = false;
+  ++stage_.world.reloads;
 }
 
 void Operator::check() {

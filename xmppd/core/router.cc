@@ -240,6 +240,9 @@ void Router::hold_request(Stanza request, Host& host, Target target) {
     Account* account = is_accounts ? worker_.accounts().find(held->to()) : nullptr;
     if (at == nullptr || (account == nullptr && is_accounts)) {
       route(std::move(*held));
+    } else if (account != nullptr && !account->is_active()) {
+      // The new instance has not read yet what it needs to know of it.
+      worker_.activator().hold(std::move(*held), *at);
     } else if (!answer_iq(*held, *at, target, account)) {
       bounce(*held, StanzaCondition::service_unavailable);
     }
