@@ -124,6 +124,7 @@ IoResult SimChannel::read(std::span<char> into) noexcept {
     return {IoResult::Status::would_block, 0, 0};
   }
   const std::size_t count = std::min(into.size(), in_.arrived.size());
+  if (count == 0) return {IoResult::Status::ok, 0, 0};
   std::memcpy(into.data(), in_.arrived.data(), count);
   in_.arrived.erase(0, count);
   in_.unread -= count;
