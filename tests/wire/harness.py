@@ -75,6 +75,14 @@ class Server:
         with open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
 
+    def wait_for_log(self, text, times=1):
+        """The log is written by a thread of its own."""
+        deadline = time.monotonic() + 5 * PATIENCE
+        while self.log().count(text) < times:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the log does not say {text!r}")
+            time.sleep(0.02)
+
     def check_memory(self, before_kib, most_kib):
         """Has it grown by no more than that? Sanitizers keep freed memory: unknown."""
         grown = self.memory_kib() - before_kib

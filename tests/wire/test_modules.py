@@ -225,7 +225,7 @@ class Live(WireTest):
                              "internal-server-error")
             client.send("<boom xmlns='urn:example:throw'/>")
             self.assertEqual(self.ask(client, PING), "result")
-            self.assertIn("no luck with an element", self.server.log())
+            self.server.wait_for_log("no luck with an element")
             self.assertGreaterEqual(self.control_command("status")["exceptions"], 4)
             self.module("unload", "throws_called")
             self.assertEqual(self.ask(client, "<throw xmlns='urn:example:throw'/>"),

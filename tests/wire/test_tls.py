@@ -5,10 +5,9 @@ import signal
 import socket
 import ssl
 import struct
-import time
 
 import wire
-from harness import PATIENCE, WireTest, add_tests, main, processes
+from harness import WireTest, add_tests, main, processes
 from wire import STARTTLS, STREAM, TLS, client_context, stream_header
 
 V10, V11 = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
@@ -238,19 +237,13 @@ class Reload(TwoHosts):
             client.start_tls(server_name="localhost")
             return client.certificate()
 
-    def wait_for_log(self, text):
-        deadline = time.monotonic() + 5 * PATIENCE
-        while text not in self.server.log():
-            self.assertLess(time.monotonic(), deadline, text)
-            time.sleep(0.02)
-
     def test_reload(self):
         before = self.presented()
         with self.session() as client:
             processes.make_certificate(self.directory, "localhost")
             self.assertEqual(self.presented(), before)
             self.server.child.process.send_signal(signal.SIGHUP)
-            self.wait_for_log("certificates reloaded")
+            self.server.wait_for_log("certificates reloaded")
             after = self.presented()
             self.assertNotEqual(after, before)
             self.assertEqual(after, der(self.certificates["localhost"]))
@@ -261,7 +254,7 @@ class Reload(TwoHosts):
         with open(self.certificates["localhost"], "wb") as file:
             file.write(b"no certificate at all")
         self.server.child.process.send_signal(signal.SIGHUP)
-        self.wait_for_log("certificates not reloaded")
+        self.server.wait_for_log("certificates not reloaded")
         self.assertEqual(self.presented(), after)
 
 
