@@ -23,6 +23,7 @@ void Operator::act() {
   const std::string& name = running[stage_.pick(running.size())];
   stage_.transcript.add(stage_.world.now(), "op", "reloads " + name);
   is_busy_ = true;
+  ++stage_.world.reloads;
   // The loop has slept: it has to see what time it is.
   context_.reactor.call([this, name] { owner_.spawn(reload(name)); });
 }

@@ -119,6 +119,7 @@ void Quota::send(Request request, const std::string& markup) {
   const auto type = request.verb == Verb::list ? StanzaType::get : StanzaType::set;
   auto stanza = Stanza::iq(type, {}, std::string(kId) + std::to_string(number));
   add(stanza, markup);
+  request.reloads = stage_.world.reloads;
   requests_[number] = std::move(request);
   user_->send(stanza);
 }
@@ -156,11 +157,20 @@ bool Quota::fits(const Request& request) const {
   return entries <= limit_of(request.kind) && bytes <= stage_.limits.document_bytes;
 }
 
+bool Quota::is_out_of_turn(const Request& request) const {
+  const auto reloads = stage_.world.reloads;
+  const bool has_store = static_cast<std::size_t>(request.kind) < kStores;
+  return reloads != request.reloads || reloads % 2 == 1 ||
+         (has_store && !store_of(request.kind).unknown.empty());
+}
+
 void Quota::on_change(const Request& request, const Stanza& stanza) {
+  const bool is_judged = !is_out_of_turn(request);
   const bool has_store = static_cast<std::size_t>(request.kind) < kStores;
   const bool is_unlisted = request.verb == Verb::remove && !fits(request);
   if (!stanza.is_error()) {
-    if (!is_unlisted && !fits(request)) stage_.fail(stanza.id() + " was accepted beyond a limit");
+    if (is_judged && !is_unlisted && !fits(request))
+      stage_.fail(stanza.id() + " was accepted beyond a limit");
     if (!has_store) return;
     Store& store = store_of(request.kind);
     store.unknown.erase(request.key);
@@ -176,8 +186,8 @@ void Quota::on_change(const Request& request, const Stanza& stanza) {
   auto expected =
       is_not_acceptable ? StanzaCondition::not_acceptable : StanzaCondition::resource_constraint;
   if (request.verb == Verb::remove) expected = StanzaCondition::item_not_found;
-  if (condition == expected && !fits(request)) return;
-  if (!stage_.has_faults) {
+  if (is_judged && condition == expected && !fits(request)) return;
+  if (is_judged && !stage_.has_faults) {
     stage_.fail(stanza.id() + " was refused with " + std::string(to_string(condition)) +
                 (fits(request) ? " though it fits" : " for a limit"));
   }

@@ -37,6 +37,7 @@ class Quota final : public Part {
     Verb verb;
     std::string key;
     std::size_t bytes = 0;
+    std::uint64_t reloads = 0;  // when it was sent
   };
   // What the server has to have: certainly, and perhaps.
   struct Store {
@@ -51,6 +52,9 @@ class Quota final : public Part {
   void on_list(const Request& request, const xmpp::Stanza& stanza);
   void on_told(const xmpp::Stanza& stanza);
   [[nodiscard]] bool fits(const Request& request) const;
+  // Its answer may come behind those to later ones: what is asked of a module that is being
+  // replaced waits.
+  [[nodiscard]] bool is_out_of_turn(const Request& request) const;
   [[nodiscard]] std::size_t limit_of(Kind kind) const;
   void compare(Kind kind, const std::string& key, bool is_there);
   [[nodiscard]] Store& store_of(Kind kind) { return stores_[static_cast<std::size_t>(kind)]; }
