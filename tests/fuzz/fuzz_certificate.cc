@@ -3,7 +3,9 @@
 // host only if a name in it, read here in the plainest way, is that host's.
 //
 // Input: a certificate in DER (begins with 0x30) is described, and verified for hosts made of its
-// own names; a TLS record (0x16) goes to both roles of an engine; anything else is a PEM text.
+// own names; lines after an 'N' are the names of a certificate made here, each behind a letter (d
+// dNSName, s SRVName, x XmppAddr, anything else an address of e-mail); a TLS record (0x16) goes to
+// both roles of an engine; anything else is a PEM text.
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -18,6 +20,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "transport/tls_engine_openssl.h"
@@ -137,6 +140,52 @@ void try_der(std::string_view bytes) {
   if (certificate) check_certificate(certificate.get());
 }
 
+ASN1_STRING* to_asn1(int type, std::string_view value) {
+  ASN1_STRING* text = ASN1_STRING_type_new(type);
+  ASN1_STRING_set(text, value.data(), static_cast<int>(value.size()));
+  return text;
+}
+
+GENERAL_NAME* make_name(char form, std::string_view value) {
+  GENERAL_NAME* name = GENERAL_NAME_new();
+  if (form == 's' || form == 'x') {
+    const int type = form == 's' ? V_ASN1_IA5STRING : V_ASN1_UTF8STRING;
+    ASN1_TYPE* any = ASN1_TYPE_new();
+    ASN1_TYPE_set(any, type, to_asn1(type, value));
+    GENERAL_NAME_set0_othername(name, OBJ_nid2obj(form == 's' ? NID_SRVName : NID_XmppAddr), any);
+  } else {
+    GENERAL_NAME_set0_value(name, form == 'd' ? GEN_DNS : GEN_EMAIL,
+                            to_asn1(V_ASN1_IA5STRING, value));
+  }
+  return name;
+}
+
+// Few changes of a DER text leave it one: this way the names themselves are what changes.
+void try_names(std::string_view lines) {
+  static const auto base = [] {
+    const auto made = xmpp::make_self_signed({"unused.invalid"});
+    require(made.has_value(), "no certificate");
+    return std::move(xmpp::tls::parse_certificates(made->certificate.certificate_pem).front());
+  }();
+  const X509Ptr certificate(X509_dup(base.get()));
+  GENERAL_NAMES* names = GENERAL_NAMES_new();
+  while (!lines.empty()) {
+    const std::string_view line = lines.substr(0, lines.find('\n'));
+    lines.remove_prefix(std::min(line.size() + 1, lines.size()));
+    if (!line.empty()) sk_GENERAL_NAME_push(names, make_name(line[0], line.substr(1)));
+  }
+  const bool is_made =
+      X509_add1_ext_i2d(certificate.get(), NID_subject_alt_name, names, 0, X509V3_ADD_REPLACE) == 1;
+  GENERAL_NAMES_free(names);
+  unsigned char* der = nullptr;
+  // OpenSSL keeps the encoding that it has read until it is told to make another.
+  if (!is_made || i2d_re_X509_tbs(certificate.get(), nullptr) <= 0) return;
+  const int size = i2d_X509(certificate.get(), &der);
+  require(size > 0, "not encoded");
+  try_der({reinterpret_cast<const char*>(der), static_cast<std::size_t>(size)});
+  OPENSSL_free(der);
+}
+
 void try_pem(const std::string& text) {
   const auto certificates = xmpp::tls::parse_certificates(text);
   for (std::size_t i = 0; i < certificates.size() && i < 4; ++i) {
@@ -200,6 +249,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr std::uint8_t kHandshake = 0x16;
   if (data[0] == kSequence) {
     try_der(bytes);
+  } else if (data[0] == 'N') {
+    try_names(bytes.substr(1));
   } else if (data[0] == kHandshake) {
     feed(TlsEngine::make_server(*contexts().server), bytes);
     feed(TlsEngine::make_client(*contexts().client, "example.org"), bytes);
