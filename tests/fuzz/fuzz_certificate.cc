@@ -99,19 +99,21 @@ bool is_verified(X509* certificate, const std::string& host) {
 // What its names could be meant for, and what is near.
 std::set<std::string> hosts_of(const PeerCertificate& peer) {
   std::set<std::string> hosts = {"example.org", "im.example.org", "org"};
+  // What an engine takes as the name of a peer (see TlsEngine::make_client()).
+  const auto add_host = [&](std::string host) {
+    if (host.ends_with('.')) host.pop_back();
+    if (host.empty() || host.front() == '.' || host.find('\0') != std::string::npos) return;
+    if (hosts.size() < 12) hosts.insert(std::move(host));
+  };
   const auto add = [&](std::string_view name) {
     if (name.starts_with("_") && name.find('.') != std::string_view::npos) {
       name.remove_prefix(name.find('.') + 1);
     }
     std::string host(name.substr(0, 300));
-    if (host.empty() || host.front() == '.' || host.find('\0') != std::string::npos) return;
-    if (host.front() == '*') host.front() = 'x';
-    if (hosts.size() >= 12) return;
-    hosts.insert(host);
-    hosts.insert("x." + host);
-    if (const auto at = host.find('@'); at != std::string::npos && at + 1 < host.size()) {
-      hosts.insert(host.substr(at + 1));
-    }
+    if (host.starts_with('*')) host.front() = 'x';
+    add_host(host);
+    add_host("x." + host);
+    if (const auto at = host.find('@'); at != std::string::npos) add_host(host.substr(at + 1));
   };
   for (const auto* names : {&peer.dns_names, &peer.services, &peer.xmpp_addresses}) {
     for (const std::string& name : *names) add(name);
