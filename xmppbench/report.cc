@@ -343,7 +343,7 @@ xmpp::Result<void, std::string> print_comparison(std::ostream& out, const RunRes
                                               "server.cpu_us_per_msg",
                                               "server.cpu_us_per_login",
                                               "server.pss_kb_per_session"};
-  char line[128];
+  char line[512];  // a number of the file may have three hundred digits
   std::snprintf(line, sizeof line, "  %-26s %14s %14s %9s\n", "compared", "before", "now", "ratio");
   out << line;
   for (const char* path : kCompared) {

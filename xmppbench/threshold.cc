@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <cmath>
 #include <optional>
 #include <system_error>
 #include <utility>
@@ -36,10 +37,15 @@ std::optional<double> parse_value(std::string_view text) {
   if (parsed.ec != std::errc()) return std::nullopt;
   const std::string_view unit(parsed.ptr,
                               static_cast<std::size_t>(text.data() + text.size() - parsed.ptr));
-  if (unit.empty() || unit == "us") return value;
-  if (unit == "ms") return value * 1e3;
-  if (unit == "s") return value * 1e6;
-  return std::nullopt;
+  if (unit == "ms") {
+    value *= 1e3;
+  } else if (unit == "s") {
+    value *= 1e6;
+  } else if (!unit.empty() && unit != "us") {
+    return std::nullopt;
+  }
+  // from_chars takes "nan" and "inf", too: a figure compared with these tells nothing.
+  return std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
 xmpp::Result<Threshold, std::string> parse_threshold(std::string_view text) {

@@ -5,7 +5,9 @@
 #include <Poco/JSON/Stringifier.h>
 
 #include <algorithm>
+#include <array>
 #include <cctype>
+#include <cstdio>
 #include <sstream>
 #include <vector>
 
@@ -30,6 +32,30 @@ bool is_seconds(const std::string& key) {
   return key.size() > 2 && key.ends_with("_s");
 }
 
+// What a terminal obeys, or what turns a line's direction.
+bool is_control(char32_t c) {
+  return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 ||
+         (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+// JSON leaves some of these as they are (RFC 8259 7); in its strings they mean the same escaped.
+std::string escape_controls(std::string_view json) {
+  if (!xmpp::utf8::is_valid(json)) return printable(json);
+  std::string out;
+  for (std::size_t position = 0; position < json.size();) {
+    const std::size_t begin = position;
+    const char32_t c = xmpp::utf8::decode(json, position);
+    if (is_control(c)) {
+      std::array<char, 8> escaped{};
+      std::snprintf(escaped.data(), escaped.size(), "\\u%04X", static_cast<unsigned>(c));
+      out += escaped.data();
+    } else {
+      out += json.substr(begin, position - begin);
+    }
+  }
+  return out;
+}
+
 std::string title_of(const std::string& key) {
   std::string title = is_seconds(key) ? key.substr(0, key.size() - 2) : key;
   std::transform(title.begin(), title.end(), title.begin(), [](unsigned char c) {
@@ -41,7 +67,10 @@ std::string title_of(const std::string& key) {
 std::string cell_of(const std::string& key, const Var& value) {
   if (value.isEmpty()) return "-";
   if (value.isBoolean()) return value.convert<bool>() ? "yes" : "no";
-  if (value.isInteger() && is_seconds(key)) return format_seconds(value.convert<Poco::Int64>());
+  // An unsigned number is one that is too large for this; it is shown as it came.
+  if (value.isInteger() && value.isSigned() && is_seconds(key)) {
+    return format_seconds(value.convert<Poco::Int64>());
+  }
   if (is_array(value)) {
     std::string joined;
     for (const auto& item : *value.extract<Array::Ptr>()) {
@@ -157,7 +186,7 @@ std::string render(const Var& result) {
 std::string to_json(const Var& result) {
   std::ostringstream out;
   Poco::JSON::Stringifier::stringify(result, out);
-  return out.str();
+  return escape_controls(out.str());
 }
 
 std::string error_json(std::string_view code, std::string_view text) {
@@ -169,7 +198,7 @@ std::string error_json(std::string_view code, std::string_view text) {
   answer.set("error", error);
   std::ostringstream out;
   answer.stringify(out);
-  return out.str();
+  return escape_controls(out.str());
 }
 
 std::string printable(std::string_view text) {
@@ -181,9 +210,7 @@ std::string printable(std::string_view text) {
   for (std::size_t position = 0; position < text.size();) {
     const std::size_t begin = position;
     const char32_t c = xmpp::utf8::decode(text, position);
-    const bool is_control = c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0x2028 || c == 0x2029 ||
-                            (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
-    if (is_control) {
+    if (is_control(c)) {
       out += '?';
     } else {
       out += text.substr(begin, position - begin);

@@ -18,7 +18,7 @@ namespace xmpp::net {
 namespace {
 
 constexpr std::size_t kHeaderBytes = 12;
-constexpr std::size_t kNameMax = 255;
+constexpr std::size_t kNameMax = 253;  // as text; 255 with its first length and its end (RFC 1035)
 constexpr std::uint16_t kTypeSrv = 33;
 constexpr std::uint16_t kClassIn = 1;
 constexpr unsigned kRcodeOk = 0;
@@ -68,8 +68,8 @@ class Cursor {
         continue;
       }
       if ((length & 0xC0U) != 0 || position + 1 + length > message_.size()) break;
-      if (text.size() + length + 1 > kNameMax) break;
       if (!text.empty()) text += '.';
+      if (text.size() + length > kNameMax) break;
       for (std::size_t i = 1; i <= length; ++i) text += static_cast<char>(message_[position + i]);
       position += 1 + length;
     }
@@ -83,8 +83,12 @@ class Cursor {
   bool ok_ = true;
 };
 
-// A target is used as a host name from here on: anything that is none is refused.
+// A target is used as a host name from here on: anything that is none is refused. A label may hold
+// dots on the wire; a name that had two or more in a row would be none.
 bool is_host_name(std::string_view name) noexcept {
+  if (name.starts_with('.') || name.ends_with('.') || name.find("..") != std::string_view::npos) {
+    return false;
+  }
   return std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
            c == '.' || c == '_';

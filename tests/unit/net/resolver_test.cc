@@ -115,6 +115,28 @@ TEST(SrvAnswerParser, SurvivesEveryTruncationAndLoop) {
   EXPECT_EQ(parse(odd).status, Status::none);  // no host name: of no use
 }
 
+TEST(SrvAnswerParser, NamesAreThoseOfHosts) {
+  const auto parse_target = [](const std::string& labels) {
+    std::string data = srv(1, 2, 3, "");
+    data.pop_back();
+    std::string message = header(1);
+    put_record(message, 33, 60, data + labels + std::string(1, '\0'));
+    return parse(message);
+  };
+  // Dots within a label.
+  EXPECT_EQ(parse_target("\1.").status, Status::none);
+  EXPECT_EQ(parse_target("\2a.\1b").status, Status::none);
+  EXPECT_EQ(parse_target("\1a\2.b").status, Status::none);
+  EXPECT_EQ(parse_target("\3a.b").status, Status::found);
+  // RFC 1035 2.3.4: 255 octets with all lengths, that is 253 characters.
+  const std::string label = '\77' + std::string(63, 'a');
+  const SrvAnswer longest = parse_target(label + label + label + '\75' + std::string(61, 'b'));
+  ASSERT_EQ(longest.records.size(), 1U);
+  EXPECT_EQ(longest.records[0].target.size(), 253U);
+  EXPECT_EQ(parse_target(label + label + label + '\76' + std::string(62, 'b')).status,
+            Status::failed);
+}
+
 TEST(SrvOrder, FollowsPriorityThenDrawsByWeight) {
   SeededRng rng(1);
   int heavy_first = 0;

@@ -168,7 +168,8 @@ TEST(Thresholds, Table) {
   }
   EXPECT_EQ(parse_thresholds("p99<50ms, lost=0,")->size(), 2U);
   EXPECT_TRUE(parse_thresholds("")->empty());
-  for (const char* bad : {"p99", "p98<1ms", "p99<", "p99<5min", "lost~0", "<5", "lost!0"}) {
+  for (const char* bad : {"p99", "p98<1ms", "p99<", "p99<5min", "lost~0", "<5", "lost!0",
+                          "lost!=nan", "p99<inf", "p99<-infs", "p99<1e308s"}) {
     EXPECT_FALSE(parse_thresholds(bad)) << bad;
   }
 }

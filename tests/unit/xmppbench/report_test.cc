@@ -103,6 +103,9 @@ TEST(Report, ComparesWithAnEarlierRun) {
   for (const char* bad : {"", "nonsense", "[]", "{}"}) {
     EXPECT_FALSE(print_comparison(out, now, bad)) << bad;
   }
+  // However long a number gets, its line ends.
+  ASSERT_TRUE(print_comparison(out, now, R"({"latency_us":{"max":-1e308}})"));
+  EXPECT_TRUE(out.str().ends_with('\n')) << out.str();
 }
 
 TEST(Report, TableNamesErrorsAndAudit) {

@@ -42,6 +42,12 @@ TEST(Render, KeepsTheOrderInJson) {
   EXPECT_EQ(error_json("c", "t\""), R"({"error":{"code":"c","text":"t\""}})");
 }
 
+TEST(Render, EscapesInJsonWhatATerminalObeys) {
+  EXPECT_EQ(to_json(json("[\"\x7F\xC2\x9B\\u202e\", {\"\xC2\x85\": \"\\u001b\"}]")),
+            R"(["\u007F\u009B\u202E",{"\u0085":"\u001B"}])");
+  EXPECT_EQ(error_json("c", "\x7F"), R"({"error":{"code":"c","text":"\u007F"}})");
+}
+
 TEST(Render, ErrorsAreJsonWhateverWasTyped) {
   EXPECT_EQ(error_json("usage", "--a\xFF\""), R"({"error":{"code":"usage","text":"--a?\""}})");
 }
@@ -51,6 +57,8 @@ TEST(Render, FormatsSeconds) {
   EXPECT_EQ(format_seconds(3599), "59m 59s");
   EXPECT_EQ(format_seconds(86399), "23h 59m");
   EXPECT_EQ(format_seconds(90000), "1d 1h");
+  EXPECT_EQ(render(json(R"({"up_s":9223372036854775807})")), "up  106751991167300d 15h\n");
+  EXPECT_EQ(render(json(R"({"up_s":18446744073709551615})")), "up  18446744073709551615\n");
 }
 
 }  // namespace
