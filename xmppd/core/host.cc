@@ -55,16 +55,14 @@ xmpp::Completion<StorageResult<bool>> Host::remove_account(const xmpp::Jid& acco
                                                            xmpp::StreamError error) {
   xmpp::Completion<StorageResult<bool>> removal;
   auto& owner = worker_.server().worker(owner_of(account, worker_.server().worker_count()));
-  auto done = [&owner, is_ours = &owner == &worker_, account, error = std::move(error),
+  auto done = [&owner, account, error = std::move(error),
                ticket = removal.ticket()](StorageResult<std::optional<RosterRecord>> removed) {
     if (!removed) return ticket.complete(xmpp::Err(removed.error()));
     const bool was_there = removed->has_value();
-    const RosterRecord roster = std::move(*removed).value_or(RosterRecord());
-    if (!is_ours) {
-      owner.call([&owner, account, roster, error] { owner.end_account(account, roster, error); });
-    }
-    ticket.complete(was_there);  // who asked is answered before its stream ends
-    if (is_ours) owner.end_account(account, roster, error);
+    owner.call([&owner, account, roster = std::move(*removed).value_or(RosterRecord()), error] {
+      owner.end_account(account, roster, error);
+    });
+    ticket.complete(was_there);
   };
   worker_.server().storage().write_then(
       worker_.reactor(), account, std::move(done),

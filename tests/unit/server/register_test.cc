@@ -7,7 +7,6 @@
 #include "core/module_change.h"
 #include "core/worker.h"
 #include "unit/server/raw_client.h"
-#include "xmppd/module.h"
 
 namespace xmppd {
 namespace {
@@ -74,38 +73,6 @@ TEST(Register, ThisMachineIsNotLimitedNorIsZero) {
   for (int i = 0; i < 15; ++i) {
     EXPECT_TRUE(registers(world, "a" + std::to_string(i), "192.0.2.4:1000"));
   }
-}
-
-// No session of the account says anything once the answer has been given, though it has come.
-TEST(Register, WhoIsRemovedSaysNothingMore) {
-  World world({.seed = 8, .workers = 1});
-  world.add_account("romeo@localhost");
-  Scope scope(*world.server().worker(0).find_profile("default"), "test");
-  RawClient other(world, {.delay_min = {}, .delay_max = {}});
-  std::string begin = login("romeo");
-  begin.replace(begin.find("<resource>r<"), 12, "<resource>other<");
-  other.write(begin);
-  RawClient client(world);
-  client.write(login("romeo"));
-  world.run_for(kSecond);
-  bool is_removed = false;
-  int late = 0;
-  scope.on<ToSession>(Stage::deliver, [&](ToSession& hook) {
-    if (hook.stanza.id() == "gone") {
-      is_removed = true;
-      other.write("<presence/>");
-    }
-    return Verdict::pass;
-  });
-  scope.on<FromSession>(Stage::validate, [&](FromSession&) {
-    late += is_removed ? 1 : 0;
-    return Verdict::pass;
-  });
-  client.write("<iq type='set' id='gone'><query xmlns='jabber:iq:register'><remove/></query></iq>");
-  world.run_for(kSecond);
-  EXPECT_TRUE(is_removed);
-  EXPECT_TRUE(client.saw("id='gone'") && client.saw("<not-authorized ")) << client.seen();
-  EXPECT_EQ(late, 0);
 }
 
 // Who was told that there is nobody may write again as soon as there is somebody.
