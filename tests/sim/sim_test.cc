@@ -1,11 +1,12 @@
 // sim_test: one seeded run of the simulation.
 //
 //   sim_test --seed N [--steps M] [--workers W] [--clients C] [--parts on|off]
-//            [--faults on|off] [--trace FILE]
+//            [--faults on|off] [--reloads on|off] [--trace FILE]
 //
 // --parts off: only the crowd (sim_workload.h, sim_social.h).
 // --faults: the disk fails, the server is killed and its machine loses its power now and then; by
 // default with even seeds.
+// --reloads off: modules are not replaced under way (with faults they never are).
 // Exit status: 0 all checks held, 1 one did not (the command that repeats the run is printed), 2
 // usage. The last line is the digest of what every client saw: equal for equal arguments, byte for
 // byte.
@@ -33,6 +34,7 @@ struct Arguments {
   std::string trace;
   std::string faults;
   bool has_parts = true;
+  bool has_reloads = true;
   bool is_verbose = false;
   [[nodiscard]] bool has_faults() const { return faults.empty() ? seed % 2 == 0 : faults == "on"; }
 };
@@ -65,6 +67,9 @@ bool parse(int count, char** texts, Arguments& arguments) {
     } else if (name == "--parts") {
       arguments.has_parts = value == "on";
       is_ok = value == "on" || value == "off";
+    } else if (name == "--reloads") {
+      arguments.has_reloads = value == "on";
+      is_ok = value == "on" || value == "off";
     } else if (name == "--faults") {
       arguments.faults = value;
       is_ok = value == "on" || value == "off";
@@ -81,7 +86,7 @@ std::string describe(const Arguments& arguments) {
          std::to_string(arguments.steps) + " --workers " + std::to_string(arguments.workers) +
          " --clients " + std::to_string(arguments.clients) + " --parts " +
          (arguments.has_parts ? "on" : "off") + " --faults " +
-         (arguments.has_faults() ? "on" : "off");
+         (arguments.has_faults() ? "on" : "off") + (arguments.has_reloads ? "" : " --reloads off");
 }
 
 int run(const Arguments& arguments, std::FILE* trace) {
@@ -99,6 +104,7 @@ int run(const Arguments& arguments, std::FILE* trace) {
                        .workers = static_cast<unsigned>(arguments.workers),
                        .config = config + "[host.\"localhost\"]\n",
                        .disk = failing});
+  world.may_reload = arguments.has_reloads;
   sim::Workload workload(world, transcript, arguments.clients, arguments.seed,
                          limits ? &*limits : nullptr, failing);
   const auto started = world.now();
@@ -123,9 +129,10 @@ int run(const Arguments& arguments, std::FILE* trace) {
 int main(int argc, char** argv) {
   Arguments arguments;
   if (!parse(argc, argv, arguments)) {
-    std::fprintf(stderr,
-                 "usage: sim_test --seed N [--steps M] [--workers W] [--clients C]"
-                 " [--parts on|off] [--faults on|off] [--trace FILE] [--verbose]\n");
+    std::fprintf(
+        stderr,
+        "usage: sim_test --seed N [--steps M] [--workers W] [--clients C]"
+        " [--parts on|off] [--faults on|off] [--reloads on|off] [--trace FILE] [--verbose]\n");
     return 2;
   }
   xmpp::log::set_level(arguments.is_verbose ? xmpp::log::Level::debug : xmpp::log::Level::error);

@@ -100,7 +100,7 @@ void Workload::add_parts(std::uint64_t seed, const TightLimits& limits, bool has
   parts_.push_back(std::make_unique<Bounds>(stage, seed));
   parts_.push_back(std::make_unique<Idle>(stage, seed));
   parts_.push_back(std::make_unique<Curious>(stage, seed));
-  if (!has_faults) parts_.push_back(std::make_unique<Operator>(stage, seed));
+  if (!has_faults && world_.may_reload) parts_.push_back(std::make_unique<Operator>(stage, seed));
   parts_.push_back(std::make_unique<Fleet>(stage, seed));
   parts_.push_back(std::make_unique<Quota>(stage, seed));
   // Last: their names have to differ from all others.

@@ -73,6 +73,7 @@ class SimWorld {
   [[nodiscard]] xmppd::Server& server() noexcept { return *server_; }
   [[nodiscard]] xmpp::Clock& clock() noexcept { return clock_; }
   [[nodiscard]] Instant now() noexcept { return clock_.now(); }
+  bool may_reload = true;  // modules, under way
   // How often modules began or ended to be replaced: odd meanwhile.
   std::uint64_t reloads = 0;
   // The scheduler's randomness, which workloads share.
