@@ -99,15 +99,15 @@ xmpp::Result<Client, Unreachable> Client::connect(const std::string& path) {
   try {
     Poco::Net::StreamSocket socket;
     socket.connect(Poco::Net::SocketAddress(Poco::Net::SocketAddress::UNIX_LOCAL, path));
-    return Client(std::move(socket), path);
+    return Client(socket, path);
   } catch (const Poco::Exception& error) {
     const int code = error.code();
     return xmpp::Err(unreachable(path, code != 0 ? reason_of(code) : error.displayText()));
   }
 }
 
-Client::Client(Poco::Net::StreamSocket socket, std::string path)
-    : socket_(std::move(socket)), path_(std::move(path)) {
+Client::Client(const Poco::Net::StreamSocket& socket, std::string path)
+    : socket_(socket), path_(std::move(path)) {
   // Taken before anything is asked, while the process surely lives.
   ucred peer{};
   socklen_t size = sizeof peer;

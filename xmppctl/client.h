@@ -69,7 +69,7 @@ class Client {
   void wait_for_exit();
 
  private:
-  Client(Poco::Net::StreamSocket socket, std::string path);
+  Client(const Poco::Net::StreamSocket& socket, std::string path);
   [[nodiscard]] bool read_line(std::string& line);
   [[nodiscard]] Failure no_answer(const std::string& command, int waited_s) const;
 
