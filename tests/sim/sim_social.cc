@@ -303,8 +303,10 @@ void Social::on_presence(SimUser& user, View& view, const Stanza& stanza) {
     fail_(life_name(user) + " gets presence of " + from + " as if it was available");
   }
   if (is_there) {
-    // RFC 6121 4.3.2: answers to its probes may come after it has gone. Nobody will take them back.
-    if (view.is_known_there || is_directed) view.presence[from] = status;
+    // RFC 6121 4.3.2: answers to its probes may come after it has gone, and when it is there again.
+    // Nobody will take them back.
+    if (may_be_known || is_directed) view.presence[from] = status;
+    if (!view.is_known_there && view.was_away) view.forgotten.insert(status);
   } else if (stanza.from().is_full()) {
     view.presence.erase(from);
   } else {
