@@ -236,6 +236,8 @@ class Connections(HostileTest):
     def test_silent_peers(self):
         """An idle connection without TLS costs at most 6 KiB."""
         count = min(10_000, self.files_max - 500)
+        if count < 10_000:
+            self.tell(f"only {count} peers: each side may open {self.files_max} files")
         self.target.count = count
         self.attack(silent, rate=100, memory_mib=count * 6 / 1024, hold=count - 100)
 

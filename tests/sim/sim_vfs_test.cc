@@ -47,7 +47,7 @@ using Model = std::map<std::string, std::set<std::string>>;
 class Life {
  public:
   Life(SimDisk& disk, Model& model, xmpp::SeededRng& rng)
-      : disk_(disk), model_(model), rng_(rng), world_(on(disk)) {}
+      : model_(model), rng_(rng), world_(on(disk)) {}
 
   void check() {
     for (auto& [key, possible] : model_) {
@@ -97,7 +97,6 @@ class Life {
   int committed() const { return committed_; }
 
  private:
-  SimDisk& disk_;
   Model& model_;
   xmpp::SeededRng& rng_;
   World world_;

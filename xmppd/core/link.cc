@@ -16,7 +16,6 @@
 namespace xmppd {
 
 using xmpp::Instant;
-using xmpp::StanzaCondition;
 using xmpp::StreamCondition;
 using xmpp::log::kv;
 
@@ -547,7 +546,7 @@ void Link::on_deadline() {
   }
   if (now >= paused_until_) {
     // Or its own account is being loaded: what it says would only wait there.
-    const auto* loading = session_ != nullptr ? session_->account().activation_.get() : nullptr;
+    const auto* loading = session_ ? session_->account().activation_.get() : nullptr;
     const bool is_held_up = (congested_ != nullptr && congested_->is_congested(is_greedy_)) ||
                             (loading != nullptr && loading->until != xmpp::kNever);
     paused_until_ = is_held_up ? now + kCongestionPause : xmpp::kNever;
