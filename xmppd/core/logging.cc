@@ -219,10 +219,9 @@ class Logging::Impl {
                                " (log.file in the configuration)");
     }
     ::close(fd);
-    Poco::AutoPtr<Poco::SimpleFileChannel> file =
-        new Poco::SimpleFileChannel(options_.file.string());
+    Poco::AutoPtr<Poco::Channel> file = new Poco::SimpleFileChannel(options_.file.string());
     file->open();
-    channel_ = file;
+    channel_.swap(file);
   }
 
   void write_line(const std::string& line) noexcept {
