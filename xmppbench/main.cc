@@ -10,7 +10,6 @@
 #include "options.h"
 #include "output_file.h"
 #include "report.h"
-#include "xmpp/base/files.h"
 
 namespace {
 
@@ -107,12 +106,7 @@ int report(const Options& options, const RunResult& result, std::optional<Output
     std::cout << to_json(result);
   }
   if (!options.compare.empty()) {
-    const auto before = xmpp::read_file(options.compare);
-    if (!before) {
-      return fail({Exit::failed, "--compare " + options.compare +
-                                     ": cannot be read: " + before.error().message()});
-    }
-    if (const auto compared = print_comparison(out, result, *before); !compared) {
+    if (const auto compared = print_comparison(out, result, options.before); !compared) {
       return fail({Exit::failed, "--compare " + options.compare + ": " + compared.error()});
     }
   }

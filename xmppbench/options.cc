@@ -293,9 +293,11 @@ Result<Options, Failure> make_options(Command command, const RawOptions& raw) {
   const double rate = raw.rate.value_or(command == Command::presence ? kPresenceRate : 0);
   const auto times = parse_times(command, raw, rate, accounts->size());
   if (!times) return Err(times.error());
+  std::string before;
   if (!raw.compare.empty()) {
-    const auto before = xmpp::read_file(raw.compare);
-    if (!before) return cannot_read("--compare", raw.compare, before.error());
+    auto earlier = xmpp::read_file(raw.compare);
+    if (!earlier) return cannot_read("--compare", raw.compare, earlier.error());
+    before = *std::move(earlier);
   }
   if (raw.server_pid != 0 && !read_process_stats(raw.server_pid, false)) {
     return usage("--server-pid " + std::to_string(raw.server_pid) + ": no such process");
@@ -330,6 +332,7 @@ Result<Options, Failure> make_options(Command command, const RawOptions& raw) {
   options.thresholds = *std::move(thresholds);
   options.json = raw.json;
   options.compare = raw.compare;
+  options.before = std::move(before);
   options.quiet = raw.quiet;
   options.seed = raw.seed;
   options.server_pid = raw.server_pid;

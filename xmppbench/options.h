@@ -99,7 +99,8 @@ struct Options {
   bool sends_presence = true;  // the shard sends an initial presence for every user
   std::vector<Threshold> thresholds;
   std::string json;     // "-": standard output
-  std::string compare;  // JSON of an earlier run
+  std::string compare;  // the file of an earlier run
+  std::string before;   // the JSON in it, read before `json` may replace it
   bool quiet = false;
   std::uint64_t seed = 1;
   pid_t server_pid = 0;

@@ -419,6 +419,18 @@ class AgainstXmppd(unittest.TestCase):
         code, out, errors = bench(*login, "--compare", report, tls="starttls")
         self.assertEqual(code, 0, errors)
         self.assertIn("logins.latency_us.p50", out)
+        # One file: compared with the run before, then replaced. A ratio of 1 for all would be a
+        # run compared with itself.
+        with open(report, encoding="utf-8") as file:
+            run = json.load(file)
+        run["logins"]["latency_us"]["p50"] = 123456789
+        with open(report, "w", encoding="utf-8") as file:
+            json.dump(run, file)
+        code, out, errors = bench(*login, "--compare", report, "--json", report, tls="starttls")
+        self.assertEqual(code, 0, errors)
+        self.assertRegex(out, r"logins.latency_us.p50 +123456789\.0 ")
+        with open(report, encoding="utf-8") as file:
+            self.assertNotIn("123456789", file.read())
         with open(report, "w", encoding="utf-8") as file:
             file.write("[]")
         code, _, errors = bench(*login, "--compare", report, tls="starttls")
