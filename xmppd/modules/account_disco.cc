@@ -13,7 +13,6 @@
 namespace xmppd::mod::account_disco {
 
 using xmpp::Completion;
-using xmpp::Jid;
 using xmpp::StanzaCondition;
 using xmpp::Task;
 using xmpp::xep::DiscoInfo;
