@@ -12,6 +12,7 @@
 #include "sim/sim_fleet.h"
 #include "sim/sim_idle.h"
 #include "sim/sim_keeper.h"
+#include "sim/sim_kinds.h"
 #include "sim/sim_operator.h"
 #include "sim/sim_post.h"
 #include "sim/sim_quota.h"
@@ -105,6 +106,7 @@ void Workload::add_parts(std::uint64_t seed, const TightLimits& limits, bool has
   parts_.push_back(std::make_unique<Keeper>(stage, seed));
   parts_.push_back(std::make_unique<Bounds>(stage, seed));
   parts_.push_back(std::make_unique<Idle>(stage, seed));
+  parts_.push_back(std::make_unique<Kinds>(stage, seed));
   parts_.push_back(std::make_unique<Curious>(stage, seed));
   if (!has_faults && world_.may_reload) parts_.push_back(std::make_unique<Operator>(stage, seed));
   parts_.push_back(std::make_unique<Fleet>(stage, seed));
