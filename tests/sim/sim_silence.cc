@@ -21,9 +21,9 @@ std::int64_t milliseconds(Duration time) {
 
 Duration SilenceWatch::longest(const KernelTimes& times, bool is_bound, bool is_over) const {
   const xmppd::Limits& limits = world_.server().limits();
-  Duration silence = is_bound ? limits.idle_timeout : limits.unauthenticated_timeout;
-  // What was given up has no session any more.
-  if (is_over) silence = std::max(silence, limits.idle_timeout);
+  // What was given up, or gave way to a newer connection, has no session any more.
+  const bool had_session = is_bound || is_over;
+  const Duration silence = had_session ? limits.idle_timeout : limits.unauthenticated_timeout;
   const Duration kernel = times.longest();
   return silence == Duration::zero() ? kernel : std::min(kernel, silence);
 }
