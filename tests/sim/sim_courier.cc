@@ -25,7 +25,8 @@ Courier::Courier(SimWorld& world, Transcript& transcript, std::string name,
       has_sm_(has_sm),
       rng_(seed),
       reactor_(world.make_reactor()),
-      passwords_(xmpp::sasl::make_salted_password_cache(4)) {}
+      passwords_(xmpp::sasl::make_salted_password_cache(4)),
+      keepalive_([this] { keep_alive(); }) {}
 
 Courier::~Courier() = default;
 
@@ -58,6 +59,21 @@ void Courier::cut() {
   note("is cut");
   if (channel_ != nullptr) channel_->cut();
   end();
+}
+
+void Courier::fall_silent() {
+  note("falls silent");
+  if (channel_ != nullptr) channel_->silence();
+  channel_ = nullptr;
+  link_->drop();
+  end();
+}
+
+void Courier::keep_alive() {
+  if (!is_bound_ || world_.server().limits().idle_timeout == Duration::zero()) return;
+  link_->stream().send_keepalive();
+  link_->touch();
+  reactor_.timers().set(keepalive_, world_.now() + kKeepalive);
 }
 
 void Courier::leave() {
@@ -113,6 +129,7 @@ void Courier::on_event(xmpp::Event event) {
 void Courier::on_bound() {
   note(has_resumed_ ? "has resumed" : "is bound");
   is_bound_ = true;
+  keep_alive();
   if (has_resumed_) {
     for (const xmpp::Stanza& stanza : unacknowledged_) link_->stream().send(stanza);
     if (!unacknowledged_.empty()) link_->stream().request_ack();
@@ -157,6 +174,7 @@ void Courier::on_link_ended(std::optional<xmpp::LinkFailure> failure) {
 
 void Courier::end() {
   is_bound_ = false;
+  keepalive_.cancel();
 }
 
 }  // namespace sim

@@ -35,6 +35,11 @@ class Courier final : public xmpp::LinkObserver {
   // REQUIRES: is_bound().
   void send(const xmpp::Stanza& stanza);
   void cut();
+  // Its machine is gone; the server sees nothing.
+  void fall_silent();
+  [[nodiscard]] bool may_resume() const noexcept { return !id_.empty(); }
+  // It cannot take up its stream any more: the next one is a new one.
+  void forget() { id_.clear(); }
   void leave();
 
   std::function<void(Courier&, const xmpp::Stanza&)> on_stanza;
@@ -55,6 +60,7 @@ class Courier final : public xmpp::LinkObserver {
   void acknowledge(std::uint32_t handled);
   void note(std::string_view what) { transcript_.add(world_.now(), name_, what); }
   void end();
+  void keep_alive();
 
   SimWorld& world_;
   Transcript& transcript_;
@@ -66,6 +72,7 @@ class Courier final : public xmpp::LinkObserver {
   std::unique_ptr<xmpp::sasl::SaltedPasswordCache> passwords_;
   std::unique_ptr<xmpp::ClientLink> link_;
   SimChannel* channel_ = nullptr;
+  xmpp::Timer keepalive_;
   bool is_bound_ = false;
   bool is_leaving_ = false;
   bool is_away_ = true;

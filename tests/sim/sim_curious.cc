@@ -54,6 +54,8 @@ void Curious::act() {
     const std::size_t dice = stage_.pick(100);
     if (dice < 98) {
       ask();
+    } else if (stage_.pick(2) == 0) {
+      user_.fall_silent();
     } else {
       user_.cut();
     }

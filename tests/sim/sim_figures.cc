@@ -9,6 +9,12 @@
 namespace xmppd {
 
 Figures::OfLink Figures::of(Link& link) {
+  const SmState* sm = link.session_ != nullptr ? link.session_->sm_.get() : nullptr;
+  std::optional<xmpp::Duration> owes_ack_by;
+  if (sm != nullptr && !sm->queue.is_empty() &&
+      sm->terms.answer_timeout != xmpp::Duration::zero()) {
+    owes_ack_by = sm->terms.request_delay + sm->terms.answer_timeout;
+  }
   return {.channel = static_cast<const sim::SimChannel*>(link.channel_.get()),
           .address = link.address_key_,
           .unsent = link.unsent_bytes(),
@@ -16,7 +22,8 @@ Figures::OfLink Figures::of(Link& link) {
           .is_authenticated = link.stream_.is_authenticated(),
           .is_bound = link.session_ != nullptr,
           .is_over = !link.can_send(),
-          .is_paused = link.is_paused() || link.has_held_};
+          .is_paused = link.is_paused() || link.has_held_,
+          .owes_ack_by = owes_ack_by};
 }
 
 Figures::OfAccount Figures::of(Account& account) {

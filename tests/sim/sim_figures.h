@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 
 #include "core/link.h"
 #include "sim/sim_net.h"
@@ -22,6 +23,8 @@ struct Figures {
     bool is_bound;
     bool is_over;    // it handles nothing more
     bool is_paused;  // it is not read
+    // Of a session with something unacknowledged: how long it waits for an answer.
+    std::optional<xmpp::Duration> owes_ack_by;
   };
   struct OfAccount {
     std::size_t sessions = 0;

@@ -46,7 +46,12 @@ void Idle::act() {
   } else if (dice < 97) {
     write();
   } else {
-    (stage_.pick(2) == 0 ? idler_ : friend_).cut();
+    SimUser& user = stage_.pick(2) == 0 ? idler_ : friend_;
+    if (stage_.pick(2) == 0) {
+      user.cut();
+    } else {
+      user.fall_silent();
+    }
   }
 }
 

@@ -54,6 +54,8 @@ void Keeper::act() {
     if (!documents_[document].is_changing) set(user, document);
   } else if (dice < 97) {
     get(user, document);
+  } else if (stage_.pick(2) == 0) {
+    user.fall_silent();
   } else {
     user.cut();
   }

@@ -43,6 +43,22 @@ constexpr std::string_view kNames[] = {"storage operations",
 constexpr std::size_t kRate = 64 * 1024;
 constexpr std::size_t kBurst = 16 * 1024;
 
+// How the server comes to know that a client is gone without a word: by its kernel, by the client's
+// silence, or both; and with some seeds, if the client acknowledges, by that.
+void draw_silence(std::uint64_t seed, TightLimits& limits) {
+  xmpp::SeededRng rng(seed ^ 0x7369'6c65'6e63'65ULL);
+  auto& server = limits.server;
+  const auto chosen = rng.below(3);
+  server.tcp_keepalive = server.tcp_user_timeout = Duration::zero();
+  if (chosen != 0) {
+    server.tcp_keepalive = std::chrono::seconds(4);
+    server.tcp_user_timeout = std::chrono::seconds(1 + rng.below(5));
+  }
+  // Longer than those take on purpose that do not speak or acknowledge.
+  if (chosen != 1) server.idle_timeout = std::chrono::seconds(40);
+  if (rng.below(2) == 0) limits.sm_answer = std::chrono::seconds(22);
+}
+
 }  // namespace
 
 TightLimits TightLimits::draw(std::uint64_t seed, bool has_faults) {
@@ -78,6 +94,7 @@ TightLimits TightLimits::draw(std::uint64_t seed, bool has_faults) {
   if (rng.below(3) == 0) limits.offline_per_sender = 40;
   // The next one is refused unseen, before the connection has had its own.
   if (rng.below(2) == 0) server.auth_failures_per_account = 1;
+  draw_silence(seed, limits);
   return limits;
 }
 
@@ -104,6 +121,10 @@ std::string TightLimits::config() const {
   // Short, so that some come too late to take up their streams.
   text += "resume_window = \"2s\"\n";
   set("max_detached", detached);
+  if (sm_answer != Duration::zero()) {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(sm_answer).count();
+    text += "answer_timeout = \"" + std::to_string(seconds) + "s\"\n";
+  }
   of_module("offline");
   set("messages", offline_messages);
   set("messages_per_sender", offline_per_sender);

@@ -33,6 +33,7 @@ struct TightLimits {
   std::size_t documents = 6;            // of private XML
   std::size_t document_bytes = 20'000;  // together
   std::size_t card_bytes = 12'000;      // of a vCard
+  Duration sm_answer{};                 // zero: the default
   xmppd::Limits server;                 // the ones below and the defaults
 
   // `seed` decides which limits are tight. `has_faults`: then the storage may refuse things.

@@ -11,9 +11,30 @@ namespace sim {
 using xmpp::net::IoResult;
 using xmpp::net::Readiness;
 
-SimNet::Ends SimNet::connect(std::string client_address, const LinkQuality& quality) {
+Duration KernelTimes::longest() const noexcept {
+  if (keepalive == Duration::zero() || unacknowledged == Duration::zero()) return Duration::max();
+  return std::max(keepalive + keepalive / 3, unacknowledged) + unacknowledged;
+}
+
+// As Linux does it: while something is unacknowledged only that counts, and nothing is probed; the
+// time that sent bytes may stay unacknowledged also shortens the probing.
+Instant SimNet::Connection::broken_at() const noexcept {
+  if (!is_silent) return xmpp::kNever;
+  const bool is_limited = times.unacknowledged != Duration::zero();
+  if (unacknowledged_since != xmpp::kNever) {
+    return is_limited ? unacknowledged_since + times.unacknowledged : xmpp::kNever;
+  }
+  if (times.keepalive == Duration::zero()) return xmpp::kNever;
+  return silent_since + (is_limited
+                             ? std::max(times.keepalive + times.keepalive / 3, times.unacknowledged)
+                             : 2 * times.keepalive);
+}
+
+SimNet::Ends SimNet::connect(std::string client_address, const LinkQuality& quality,
+                             const KernelTimes& times) {
   auto connection = std::make_shared<Connection>();
   connection->quality = quality;
+  connection->times = times;
   std::erase_if(connections_, [](const auto& old) { return old.expired(); });
   connections_.push_back(connection);
   Ends ends;
@@ -28,7 +49,12 @@ Instant SimNet::next_arrival() const noexcept {
   Instant next = xmpp::kNever;
   for (const auto& weak : connections_) {
     const auto connection = weak.lock();
-    if (!connection || connection->is_cut || connection->is_silent) continue;
+    if (!connection || connection->is_cut) continue;
+    if (connection->is_silent) {
+      const Instant broken_at = connection->broken_at();
+      if (broken_at > now()) next = std::min(next, broken_at);
+      continue;
+    }
     for (const Pipe* pipe : {&connection->up, &connection->down}) {
       for (const Fragment& fragment : pipe->under_way) {
         if (fragment.at <= now()) continue;
@@ -118,7 +144,7 @@ SimChannel::~SimChannel() {
 }
 
 IoResult SimChannel::read(std::span<char> into) noexcept {
-  if (connection_->is_cut) return {IoResult::Status::failed, 0, ECONNRESET};
+  if (is_broken()) return {IoResult::Status::failed, 0, ECONNRESET};
   if (in_.arrived.empty()) {
     if (in_.has_arrived_end) return {IoResult::Status::closed, 0, 0};
     return {IoResult::Status::would_block, 0, 0};
@@ -138,7 +164,7 @@ IoResult SimChannel::read(std::span<char> into) noexcept {
 }
 
 IoResult SimChannel::writev(std::span<const iovec> parts) noexcept {
-  if (connection_->is_cut) return {IoResult::Status::failed, 0, ECONNRESET};
+  if (is_broken()) return {IoResult::Status::failed, 0, ECONNRESET};
   if (out_.is_ended) return {IoResult::Status::closed, 0, EPIPE};
   if (out_.reader == nullptr && !connection_->is_silent) {
     return {IoResult::Status::closed, 0, EPIPE};
@@ -156,6 +182,9 @@ IoResult SimChannel::writev(std::span<const iovec> parts) noexcept {
   if (bytes.size() < offered) out_.was_full = true;
   if (bytes.empty() && offered != 0) return {IoResult::Status::would_block, 0, 0};
   net_.send(*connection_, out_, bytes);
+  if (connection_->is_silent && connection_->unacknowledged_since == xmpp::kNever) {
+    connection_->unacknowledged_since = net_.now();
+  }
   return {IoResult::Status::ok, bytes.size(), 0};
 }
 
@@ -168,11 +197,24 @@ void SimChannel::cut() {
 }
 
 void SimChannel::silence() {
+  ++net_.silences_;
   connection_->is_silent = true;
+  connection_->silent_since = net_.now();
+  // (What has arrived is acknowledged, read or not.)
+  if (!in_.under_way.empty()) connection_->unacknowledged_since = net_.now();
+}
+
+Instant SimChannel::silent_since() const noexcept {
+  return connection_->is_silent ? connection_->silent_since : xmpp::kNever;
+}
+
+// (The client's end of a silent connection is gone.)
+bool SimChannel::is_broken() const noexcept {
+  return connection_->is_cut || net_.now() >= connection_->broken_at();
 }
 
 bool SimChannel::has_edges() const noexcept {
-  if (connection_->is_cut) return !is_cut_told_;
+  if (is_broken()) return !is_cut_told_;
   if (is_writable_edge_) return true;
   if (connection_->is_silent) return false;
   if (in_.has_arrived_end && !is_end_told_) return true;
@@ -180,7 +222,7 @@ bool SimChannel::has_edges() const noexcept {
 }
 
 Readiness SimChannel::take_edges() {
-  if (connection_->is_cut) {
+  if (is_broken()) {
     if (is_cut_told_) return Readiness::none;
     is_cut_told_ = true;
     return Readiness::readable | Readiness::hangup;

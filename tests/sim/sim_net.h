@@ -2,8 +2,9 @@
 //
 // Bytes travel in fragments with seeded delays, in order, through a window of limited size, so that
 // writers see short writes and readers see every split. A connection may be cut (both ends see a
-// reset) or go silent (nothing arrives any more, nobody is told). Waiting never moves the clock:
-// the world does.
+// reset) or go silent (half-open: the client's machine is gone, nothing arrives any more and nobody
+// is told, but that the kernel of the server gives up when KernelTimes say). Waiting never moves
+// the clock: the world does.
 //
 // Thread-safety: one thread. Invariants: (1) bytes of one direction arrive in order, once. (2)
 // Equal seeds and equal calls give equal deliveries. (3) An edge is announced for every arrival, as
@@ -34,6 +35,15 @@ struct LinkQuality {
   std::size_t window = 256 * 1024;  // bytes under way or unread before writes are short
 };
 
+// When the server's kernel gives up a peer that has gone silent (set_dead_peer_timeout() of
+// xmpp/net/socket.h); 0: never.
+struct KernelTimes {
+  Duration keepalive{};       // silence before the first of three probes, which take as long again
+  Duration unacknowledged{};  // of what was sent, or of silence that was probed
+  // The longest that may take, also if something is sent meanwhile; kNever's distance if for ever.
+  [[nodiscard]] Duration longest() const noexcept;
+};
+
 class SimChannel;
 class SimPoller;
 
@@ -46,12 +56,15 @@ class SimNet {
     std::unique_ptr<SimChannel> server;
   };
   // `client_address` is what the server sees as its peer's address.
-  [[nodiscard]] Ends connect(std::string client_address, const LinkQuality& quality);
+  [[nodiscard]] Ends connect(std::string client_address, const LinkQuality& quality,
+                             const KernelTimes& times = {});
   // Every connection breaks.
   void cut_all();
   // The earliest arrival that lies in the future; kNever if nothing is under way.
   [[nodiscard]] Instant next_arrival() const noexcept;
   [[nodiscard]] Instant now() const noexcept { return clock_.now(); }
+  // How many connections went silent.
+  [[nodiscard]] std::uint64_t silences() const noexcept { return silences_; }
 
  private:
   friend class SimChannel;
@@ -75,8 +88,14 @@ class SimNet {
     LinkQuality quality;
     Pipe up;    // client to server
     Pipe down;  // server to client
+    KernelTimes times;
     bool is_cut = false;
     bool is_silent = false;
+    Instant silent_since{};
+    Instant unacknowledged_since = xmpp::kNever;  // of what the server sent to who is silent
+
+    // When the server's kernel breaks it, as things are.
+    [[nodiscard]] Instant broken_at() const noexcept;
   };
   void send(Connection& connection, Pipe& pipe, std::string_view bytes);
   void end(Connection& connection, Pipe& pipe);
@@ -87,6 +106,7 @@ class SimNet {
   xmpp::Clock& clock_;
   xmpp::SeededRng rng_;
   std::vector<std::weak_ptr<Connection>> connections_;
+  std::uint64_t silences_ = 0;
 };
 
 class SimChannel final : public xmpp::net::ByteChannel {
@@ -100,8 +120,12 @@ class SimChannel final : public xmpp::net::ByteChannel {
 
   // The connection breaks: both ends see a reset, what was under way is lost.
   void cut();
-  // Nothing arrives any more, in either direction, and nobody is told.
+  // Nothing arrives any more, in either direction, and nobody is told. Of the client's end, which
+  // is to be destroyed.
   void silence();
+  // Since when; kNever: it is not.
+  [[nodiscard]] Instant silent_since() const noexcept;
+  [[nodiscard]] const KernelTimes& times() const noexcept { return connection_->times; }
   [[nodiscard]] const std::string& address() const noexcept { return peer_address_; }
   // What this end has read so far, when it last did, and when the connection was made.
   [[nodiscard]] std::uint64_t bytes_read() const noexcept { return bytes_read_; }
@@ -116,6 +140,7 @@ class SimChannel final : public xmpp::net::ByteChannel {
   // What has become ready since the last call.
   [[nodiscard]] xmpp::net::Readiness take_edges();
   [[nodiscard]] bool has_edges() const noexcept;
+  [[nodiscard]] bool is_broken() const noexcept;
 
   SimNet& net_;
   std::shared_ptr<SimNet::Connection> connection_;

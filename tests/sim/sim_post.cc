@@ -14,6 +14,12 @@ constexpr std::size_t kCouriers = 4;  // the last one is plain
 constexpr std::string_view kId = "post";
 // Within this a server has certainly seen that a connection broke.
 constexpr Duration kNoticed = std::chrono::milliseconds(50);
+// And that a client is gone without a word.
+// Who is away for longer on purpose stays away.
+constexpr Duration kLong = std::chrono::seconds(5);
+// Who is back within this takes up its stream (resume_window is 2 s), noticed or not.
+constexpr Duration kSoon = std::chrono::milliseconds(500);
+constexpr Duration kSilenceNoticed = std::chrono::seconds(45);
 
 }  // namespace
 
@@ -51,7 +57,10 @@ void Post::connect(std::size_t who) {
   for (auto& [number, letter] : letters_) {
     if (letter.to == who) letter.is_kept = false;
   }
-  seats_[who].gone_at.reset();
+  Seat& seat = seats_[who];
+  seat.gone_at.reset();
+  seat.must_resume = !stage_.has_faults && seat.courier->may_resume() && seat.broken_at &&
+                     stage_.world.now() - *seat.broken_at < kSoon;
   seats_[who].courier->connect(stage_.random_quality());
 }
 
@@ -72,21 +81,39 @@ void Post::act() {
     return;
   }
   if (!courier.is_bound()) {
-    if (courier.has_sm() && stage_.pick(30) == 0) courier.cut();
+    if (courier.has_sm() && stage_.pick(30) == 0) break_off(seat);
     return;
   }
+  seat.broken_at.reset();
   const std::size_t dice = stage_.pick(100);
   if (dice < 80) {
     write(chosen);
   } else if (dice < 90 && courier.has_sm()) {
-    courier.cut();
-    // Mostly soon; sometimes after the server has given the session up.
-    const std::uint64_t wait = stage_.pick(6) == 0 ? 4'000 : 100;
-    seat.back_at = stage_.world.now() + std::chrono::milliseconds(stage_.rng.below(wait));
+    break_off(seat);
   } else if (dice < 93) {
     courier.leave();
     seat.back_at = stage_.world.now() + std::chrono::milliseconds(stage_.rng.below(300));
   }
+}
+
+// Its connection breaks, or its machine does and nobody is told. It comes back mostly soon;
+// sometimes after the server has given the session up.
+void Post::break_off(Seat& seat) {
+  if (seat.courier->is_bound()) {
+    seat.broken_at = stage_.world.now();
+    seat.reloads = stage_.world.reloads;
+  }
+  const bool is_silent = stage_.pick(2) == 0;
+  std::uint64_t wait = stage_.pick(6) == 0 ? 4'000 : 100;
+  if (is_silent) {
+    seat.courier->fall_silent();
+    seat.gone_at = stage_.world.now() + kSilenceNoticed;
+    if (stage_.pick(4) == 0) seat.courier->forget();
+    if (stage_.pick(3) == 0) wait = 45'000;
+  } else {
+    seat.courier->cut();
+  }
+  seat.back_at = stage_.world.now() + std::chrono::milliseconds(stage_.rng.below(wait));
 }
 
 void Post::write(std::size_t from) {
@@ -104,6 +131,10 @@ void Post::write(std::size_t from) {
 
 // A stream of its own, which is not the one before.
 void Post::on_return(Seat& seat) {
+  // (Whose modules were replaced is looked up first.)
+  if (seat.must_resume && stage_.world.reloads == seat.reloads) {
+    stage_.fail(seat.courier->name() + " was back soon, but cannot take up its stream");
+  }
   seat.may_repeat.merge(seat.seen_here);
   seat.seen_here.clear();
   seat.last_here.clear();
@@ -161,17 +192,24 @@ void Post::on_crash() {
 
 void Post::gather() {
   for (std::size_t i = 0; i < kCouriers; ++i) {
-    if (!seats_[i].courier->is_connected()) connect(i);
+    if (!seats_[i].courier->is_connected() && !is_long_away(seats_[i])) connect(i);
   }
 }
 
 void Post::check() {
   for (const auto& [number, letter] : letters_) {
-    if (!letter.is_acknowledged) continue;
+    if (!letter.is_acknowledged || is_long_away(seats_[letter.to])) continue;
     stage_.fail("letter " + std::to_string(number) + " from p" + std::to_string(letter.from) +
                 " to p" + std::to_string(letter.to) + " was acknowledged and is lost");
   }
-  letters_.clear();
+  std::erase_if(letters_,
+                [this](const auto& entry) { return !is_long_away(seats_[entry.second.to]); });
+}
+
+// Its silence is to last until the server has noticed it; so no audit brings it back.
+bool Post::is_long_away(const Seat& seat) const {
+  return !seat.courier->is_connected() &&
+         seat.back_at > seat.broken_at.value_or(seat.back_at) + kLong;
 }
 
 void Post::leave() {

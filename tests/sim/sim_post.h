@@ -43,6 +43,9 @@ class Post final : public Part {
     std::unique_ptr<Courier> courier;
     Instant back_at{};
     std::optional<Instant> gone_at;                  // since when it has no connection
+    std::optional<Instant> broken_at;                // when it lost the one with its stream
+    bool must_resume = false;                        // since it is back so soon
+    std::uint64_t reloads = 0;                       // of the world, then
     std::map<std::size_t, std::uint64_t> last;       // number by sender, of all streams
     std::map<std::size_t, std::uint64_t> last_here;  // of this stream
     std::set<std::uint64_t> seen_here;               // on this stream, resumptions included
@@ -53,6 +56,8 @@ class Post final : public Part {
   void on_return(Seat& seat);
   void connect(std::size_t who);
   void note_gone();
+  void break_off(Seat& seat);
+  [[nodiscard]] bool is_long_away(const Seat& seat) const;
 
   Stage stage_;
   std::vector<Seat> seats_;

@@ -123,8 +123,15 @@ void Strangers::look_after_silent() {
       stage_.fail("who does not log in saw " + silent_->seen());
     }
   }
+  let_go_of_silent();
   silent_ = make({}, 1);
   if (stage_.pick(2) == 0) silent_->write(raw_header());
+}
+
+void Strangers::let_go_of_silent() {
+  if (silent_ == nullptr) return;
+  stage_.transcript.add(stage_.world.now(), "silent", silent_->seen());
+  silent_.reset();
 }
 
 // More connections of one address than it may have.
@@ -231,6 +238,7 @@ bool Strangers::judge_deaf() {
   RawPeer& peer = *peers_.front();
   const auto& limits = stage_.limits.server;
   if (!has_spoken_) {
+    if (peer.is_over()) return true;  // it has said nothing for too long
     if (!peer.saw("id='b'") || !speaker_->is_bound()) return since_begun() > kDeafLong;
     has_spoken_ = true;
     begun_at_ = stage_.world.now();
@@ -253,14 +261,14 @@ bool Strangers::judge_deaf() {
 }
 
 void Strangers::on_crash() {
-  silent_.reset();
+  let_go_of_silent();
   all_guesses_ = 0;
   slow_peers_ = 0;
   finish();
 }
 
 void Strangers::leave() {
-  silent_.reset();
+  let_go_of_silent();
   peers_.clear();
   if (speaker_->is_bound()) speaker_->close();
 }

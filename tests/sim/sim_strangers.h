@@ -30,6 +30,7 @@ class Strangers final : public Part {
  private:
   enum class Doing : std::uint8_t { nothing, crowding, breaking, guessing, deaf };
   void look_after_silent();
+  void let_go_of_silent();
   void begin(Doing doing);
   void crowd();
   void judge_crowd();

@@ -151,6 +151,7 @@ int main(int argc, char** argv) {
     return run(arguments, trace.get());
   } catch (const std::exception& error) {
     std::fprintf(stderr, "FAILED %s\n", error.what());
+    std::fprintf(stderr, "repeat with: sim_test %s\n", describe(arguments).c_str());
     return 1;
   }
 }

@@ -30,7 +30,8 @@ SimUser::SimUser(SimWorld& world, Transcript& transcript, std::string name,
       jid_(full_jid),
       rng_(seed),
       reactor_(world.make_reactor()),
-      passwords_(xmpp::sasl::make_salted_password_cache(4)) {
+      passwords_(xmpp::sasl::make_salted_password_cache(4)),
+      keepalive_([this] { keep_alive(); }) {
   auto policy = std::make_shared<xmpp::StreamPolicy>();
   policy->domain = std::string(full_jid.domain());
   policy->jid = full_jid.bare();
@@ -103,6 +104,21 @@ void SimUser::vanish() {
   end_life();
 }
 
+void SimUser::fall_silent() {
+  note("falls silent");
+  if (channel_ != nullptr) channel_->silence();
+  channel_ = nullptr;
+  link_->drop();
+  end_life();
+}
+
+void SimUser::keep_alive() {
+  if (!is_bound_ || world_.server().limits().idle_timeout == Duration::zero()) return;
+  link_->stream().send_keepalive();
+  link_->touch();
+  reactor_.timers().set(keepalive_, world_.now() + kKeepalive);
+}
+
 void SimUser::on_event(xmpp::Event event) {
   if (auto* received = std::get_if<xmpp::StanzaReceived>(&event)) {
     const auto& stanza = received->parsed.stanza;
@@ -118,6 +134,7 @@ void SimUser::on_event(xmpp::Event event) {
   } else if (auto* bound = std::get_if<xmpp::Bound>(&event)) {
     note("is bound as " + std::string(bound->jid.str()));
     is_bound_ = true;
+    keep_alive();
     if (on_bound) on_bound(*this);
   } else if (xmpp::is<xmpp::ReadyToAuthenticate>(event)) {
     if (on_ready) on_ready(*this);
@@ -141,6 +158,7 @@ void SimUser::on_link_ended(std::optional<xmpp::LinkFailure> failure) {
 void SimUser::end_life() {
   if (!is_bound_) return;
   is_bound_ = false;
+  keepalive_.cancel();
   becomes_unavailable();
   if (on_end) on_end(*this);
 }

@@ -33,6 +33,9 @@ class Transcript {
   std::uint64_t digest_ = 0;
 };
 
+// Where the server ends who says nothing for too long, clients send a space so often.
+inline constexpr Duration kKeepalive = std::chrono::seconds(4);
+
 class SimUser final : public xmpp::LinkObserver {
  public:
   SimUser(SimWorld& world, Transcript& transcript, std::string name, const xmpp::Jid& full_jid,
@@ -69,6 +72,8 @@ class SimUser final : public xmpp::LinkObserver {
   void cut();
   // Goes without closing its stream; the server sees the end of input.
   void vanish();
+  // Its machine is gone; the server sees nothing. It may connect again.
+  void fall_silent();
   void note(std::string_view what) { transcript_.add(world_.now(), name_, what); }
 
   // Every stanza that arrives, and the end of a life (in order or not).
@@ -84,6 +89,7 @@ class SimUser final : public xmpp::LinkObserver {
   void on_tls(bool) override {}
   void on_link_ended(std::optional<xmpp::LinkFailure> failure) override;
   void end_life();
+  void keep_alive();
 
   SimWorld& world_;
   Transcript& transcript_;
@@ -95,6 +101,7 @@ class SimUser final : public xmpp::LinkObserver {
   std::unique_ptr<xmpp::sasl::SaltedPasswordCache> passwords_;
   std::unique_ptr<xmpp::ClientLink> link_;
   SimChannel* channel_ = nullptr;  // the link's, while it has not ended
+  xmpp::Timer keepalive_;
   std::uint32_t life_ = 0;
   bool is_bound_ = false;
   bool is_available_ = false;

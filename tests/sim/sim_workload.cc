@@ -12,6 +12,7 @@
 #include "sim/sim_fleet.h"
 #include "sim/sim_idle.h"
 #include "sim/sim_keeper.h"
+#include "sim/sim_kinds.h"
 #include "sim/sim_operator.h"
 #include "sim/sim_post.h"
 #include "sim/sim_quota.h"
@@ -37,6 +38,8 @@ constexpr Duration kFarewell = std::chrono::minutes(3);
 constexpr std::size_t kFailuresKept = 20;
 constexpr std::uint64_t kAuditSteps = 6'000;
 constexpr Duration kRest = std::chrono::seconds(10);
+// Within this the server has noticed that a client is gone, and dealt with it.
+constexpr Duration kSilenceOver = std::chrono::seconds(45);
 
 std::string life_name(const SimUser& user) {
   return user.name() + "#" + std::to_string(user.life());
@@ -53,8 +56,12 @@ Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients,
     : world_(world),
       rng_(seed ^ 0x776f'726bULL),
       transcript_(transcript),
-      watch_(world, [this](std::string text) { fail(std::move(text)); }) {
-  world_.on_step = [this] { watch_.sample(); };
+      watch_(world, [this](std::string text) { fail(std::move(text)); }),
+      silence_(world, [this](std::string text) { fail(std::move(text)); }) {
+  world_.on_step = [this] {
+    watch_.sample();
+    silence_.sample();
+  };
   // About two clients per account, so that accounts have several sessions.
   const std::size_t accounts = clients / 2 + 1;
   for (std::size_t i = 0; i < accounts; ++i) {
@@ -99,6 +106,7 @@ void Workload::add_parts(std::uint64_t seed, const TightLimits& limits, bool has
   parts_.push_back(std::make_unique<Keeper>(stage, seed));
   parts_.push_back(std::make_unique<Bounds>(stage, seed));
   parts_.push_back(std::make_unique<Idle>(stage, seed));
+  parts_.push_back(std::make_unique<Kinds>(stage, seed));
   parts_.push_back(std::make_unique<Curious>(stage, seed));
   if (!has_faults && world_.may_reload) parts_.push_back(std::make_unique<Operator>(stage, seed));
   parts_.push_back(std::make_unique<Fleet>(stage, seed));
@@ -169,6 +177,8 @@ void Workload::audit() {
       world_.run_for(kRest);
     }
   }
+  (void)world_.run_until([this] { return !silence_.sees_any(); }, world_.now() + kSilenceOver);
+  world_.run_for(kRest);
   social_->begin_audit();
   world_.run_for(kRest);
   social_->finish_audit();
@@ -197,7 +207,7 @@ void Workload::act() {
   }
   SimUser& user = random_user();
   if (!user.is_connected()) {
-    go_online(user);
+    if (world_.now() >= back_at_[&user]) go_online(user);
     return;
   }
   if (!user.is_bound()) {
@@ -221,9 +231,26 @@ void Workload::act() {
     user.close();
   } else if (dice < 98) {
     user.vanish();
+  } else if (!parts_.empty() && pick(2) == 0) {
+    fall_silent(user);
   } else {
     user.cut();
   }
+}
+
+// Comes back at once, or after the server has noticed. (Without parts limits are the defaults: it
+// would take minutes.)
+void Workload::fall_silent(SimUser& user) {
+  user.fall_silent();
+  silent_at_[std::string(user.jid().bare_str())] = world_.now();
+  const std::uint64_t wait = pick(3) == 0 ? 45'000 : 300;
+  back_at_[&user] = world_.now() + std::chrono::milliseconds(rng_.below(wait));
+}
+
+// Has a client of this account gone silent that the server may just have noticed?
+bool Workload::was_silent(const Jid& account) const {
+  const auto found = silent_at_.find(std::string(account.bare_str()));
+  return found != silent_at_.end() && world_.now() - found->second < kSilenceOver;
 }
 
 LinkQuality Workload::random_quality() {
@@ -348,6 +375,9 @@ void Workload::on_message(SimUser& user, const Stanza& stanza) {
   expected_.erase(key_of(user, stanza.id()));
   // A stored message whose removal failed is delivered again at the next opportunity.
   if (is_of_account && faults_ != nullptr) return;
+  // One that was on its way to who is gone without a word holds up what comes later, but not for as
+  // long as it takes to notice.
+  if (stanza.has<xmpp::xep::Delay>() && was_silent(user.jid())) return;
   auto& last = last_seen_[{life_name(user) + (is_of_account ? " account" : " session"),
                            body.substr(0, space)}];
   if (number <= last) {
@@ -428,7 +458,8 @@ void Workload::fail(std::string text) {
 std::string Workload::summary() const {
   return std::to_string(logins_) + " logins, " + std::to_string(sent_) + " messages sent, " +
          std::to_string(received_) + " received, " + std::to_string(requests_) + " requests" +
-         (faults_ == nullptr ? std::string() : ", " + faults_->summary()) + "; " + watch_.summary();
+         (faults_ == nullptr ? std::string() : ", " + faults_->summary()) + "; " +
+         silence_.summary() + "; " + watch_.summary();
 }
 
 }  // namespace sim

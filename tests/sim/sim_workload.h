@@ -3,8 +3,8 @@
 // Checkers: messages of one sender reach a session in the order sent, once; nothing between two
 // clients that stay connected is lost; every request to the server gets exactly one answer; when
 // all have gone, no session, connection, account, mail or storage operation is left. And what
-// Social checks of rosters and presence, LimitWatch of the server's limits after every step, and
-// the parts (sim_part.h) of the rest.
+// Social checks of rosters and presence, LimitWatch of the server's limits after every step,
+// SilenceWatch of clients that are gone without a word, and the parts (sim_part.h) of the rest.
 //
 // With faults the disk is slow, fails and loses its power now and then: see Faults.
 //
@@ -22,6 +22,7 @@
 #include "sim/sim_faults.h"
 #include "sim/sim_limits.h"
 #include "sim/sim_part.h"
+#include "sim/sim_silence.h"
 #include "sim/sim_social.h"
 #include "sim/sim_user.h"
 #include "sim/sim_world.h"
@@ -60,6 +61,8 @@ class Workload {
   // After a power cut, or to kill the server.
   void restart();
   void go_online(SimUser& user);
+  void fall_silent(SimUser& user);
+  [[nodiscard]] bool was_silent(const xmpp::Jid& account) const;
   void say(SimUser& user);
   void ask(SimUser& user);
   void change_presence(SimUser& user);
@@ -89,9 +92,12 @@ class Workload {
   std::unique_ptr<Social> social_;
   std::vector<std::unique_ptr<Part>> parts_;
   LimitWatch watch_;
-  std::unique_ptr<Faults> faults_;            // null: none
-  std::map<std::string, Expected> expected_;  // by "receiver's name: id"
-  std::set<std::string> asked_;               // requests not yet answered, by the same key
+  SilenceWatch silence_;
+  std::map<const SimUser*, Instant> back_at_;  // who went silent comes again then
+  std::map<std::string, Instant> silent_at_;   // by account
+  std::unique_ptr<Faults> faults_;             // null: none
+  std::map<std::string, Expected> expected_;   // by "receiver's name: id"
+  std::set<std::string> asked_;                // requests not yet answered, by the same key
   // The last number that a life of a receiver saw from a life of a sender.
   std::map<std::pair<std::string, std::string>, std::uint64_t> last_seen_;
   std::uint64_t next_number_ = 1;

@@ -232,7 +232,11 @@ std::unique_ptr<SimChannel> SimWorld::connect(const LinkQuality& quality, std::s
                 std::to_string(number >> 8 & 255) + "." + std::to_string(number & 255) + ":40000";
     } while (reserved_counters_.contains(address_counter(address)));
   }
-  auto ends = net_.connect(std::move(address), quality);
+  // As it sets them on what it accepts (Server::admit()).
+  const xmppd::Limits& limits = server_->limits();
+  auto ends =
+      net_.connect(std::move(address), quality,
+                   {.keepalive = limits.tcp_keepalive, .unacknowledged = limits.tcp_user_timeout});
   auto& worker = server_->worker(static_cast<std::size_t>(rng_.below(server_->worker_count())));
   // Within a turn, as an accept is: before it the worker does not know what time it is.
   worker.call([this, &worker, accepted = std::move(ends.server)]() mutable {

@@ -94,6 +94,8 @@ class SimWorld {
   [[nodiscard]] std::unique_ptr<SimChannel> connect(const LinkQuality& quality,
                                                     std::string address = {});
 
+  [[nodiscard]] const SimNet& net() const noexcept { return net_; }
+
   // "198.51.100.1:4000": from now on no connection whose address connect() makes up shares its
   // counter of AddressTable.
   void reserve_address(const std::string& address);

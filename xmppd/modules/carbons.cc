@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -134,7 +135,6 @@ class Carbons final : public Module {
   // Does anybody but `except` want copies?
   [[nodiscard]] bool is_wanted(Account& account, const Session* except) {
     const auto sessions = account.sessions();
-    if (sessions.size() < 2) return false;
     return std::any_of(sessions.begin(), sessions.end(), [&](Session* session) {
       return session != except && (*session)[wish_].is_enabled;
     });
@@ -167,11 +167,14 @@ class Carbons final : public Module {
       return Verdict::pass;
     }
     if (!is_copied(hook.to, stanza, stanza.from(), true)) return Verdict::pass;
-    const auto copy = make_copy<xep::CarbonsReceived>(stanza);
+    std::optional<xmpp::Payload> copy;  // for nobody, mostly
     for (Session* session : hook.to.sessions()) {
       const bool has_original =
           addressed != nullptr ? session == addressed : session->takes_messages();
-      if (!has_original && session->jid() != stanza.from()) send(*session, stanza, copy);
+      if (has_original || session->jid() == stanza.from() || !(*session)[wish_].is_enabled)
+        continue;
+      if (!copy) copy = make_copy<xep::CarbonsReceived>(stanza);
+      send(*session, stanza, *copy);
     }
     return Verdict::pass;
   }
