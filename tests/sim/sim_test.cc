@@ -97,7 +97,9 @@ int run(const Arguments& arguments, std::FILE* trace) {
   if (arguments.has_faults()) disk.emplace("sim", arguments.seed);
   sim::SimDisk* const failing = disk ? &*disk : nullptr;
   std::optional<sim::TightLimits> limits;
-  if (arguments.has_parts) limits = sim::TightLimits::draw(arguments.seed, failing != nullptr);
+  if (arguments.has_parts) {
+    limits = sim::TightLimits::draw(arguments.seed, failing != nullptr, arguments.clients);
+  }
   std::string config;
   if (limits) config = limits->config() + std::string(sim::Tenants::kConfig);
   sim::SimWorld world({.seed = arguments.seed,

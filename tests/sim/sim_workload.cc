@@ -12,9 +12,14 @@
 #include "sim/sim_fleet.h"
 #include "sim/sim_idle.h"
 #include "sim/sim_keeper.h"
+#include "sim/sim_laggard.h"
+#include "sim/sim_onlooker.h"
 #include "sim/sim_operator.h"
+#include "sim/sim_outsider.h"
+#include "sim/sim_petition.h"
 #include "sim/sim_post.h"
 #include "sim/sim_quota.h"
+#include "sim/sim_siege.h"
 #include "sim/sim_strangers.h"
 #include "sim/sim_tenants.h"
 #include "xmpp/xep/delay.h"
@@ -103,9 +108,14 @@ void Workload::add_parts(std::uint64_t seed, const TightLimits& limits, bool has
   if (!has_faults && world_.may_reload) parts_.push_back(std::make_unique<Operator>(stage, seed));
   parts_.push_back(std::make_unique<Fleet>(stage, seed));
   parts_.push_back(std::make_unique<Quota>(stage, seed));
+  parts_.push_back(std::make_unique<Laggard>(stage, seed));
+  parts_.push_back(std::make_unique<Onlooker>(stage, seed));
+  parts_.push_back(std::make_unique<Petition>(stage, seed));
+  parts_.push_back(std::make_unique<Siege>(stage, seed));
   // Last: their names have to differ from all others.
   parts_.push_back(std::make_unique<Tenants>(stage, seed));
   parts_.push_back(std::make_unique<Strangers>(stage, seed));
+  parts_.push_back(std::make_unique<Outsider>(stage));
 }
 
 Workload::~Workload() {

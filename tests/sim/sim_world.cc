@@ -158,7 +158,7 @@ void SimWorld::crash_and_restart() {
   disk.crash();
   net_.cut_all();
   stop_server();
-  storage_stalled_until_ = {};
+  storage_stalled_until_ = offload_stalled_until_ = {};
   // What the kernel kept for the process: the counters. (They are only believed in the boot that
   // they name, and the simulation has no other.)
   directory_->clear();
@@ -251,6 +251,10 @@ bool SimWorld::can_store(Instant now) const {
   return storage_stalled_until_ <= now && server_->storage().depth() != 0;
 }
 
+bool SimWorld::can_offload(Instant now) const {
+  return offload_stalled_until_ <= now && server_->offload().pending() != 0;
+}
+
 bool SimWorld::can_run(const Node& node, Instant now) const {
   if (node.frozen_until > now) return false;
   return node.poller->is_ready() || node.reactor->mail_depth() != 0 ||
@@ -261,6 +265,7 @@ Instant SimWorld::next_event() const {
   const auto clock_now = net_.now();
   Instant next = net_.next_arrival();
   if (storage_stalled_until_ > clock_now) next = std::min(next, storage_stalled_until_);
+  if (offload_stalled_until_ > clock_now) next = std::min(next, offload_stalled_until_);
   for (const Node& node : nodes_) {
     next = std::min(next, std::max(node.reactor->next_turn(), node.frozen_until));
     if (node.frozen_until > clock_now) next = std::min(next, node.frozen_until);
@@ -275,7 +280,7 @@ bool SimWorld::step(Instant latest) {
     if (can_run(nodes_[i], now)) runnable_.push_back(static_cast<int>(i));
   }
   if (can_store(now)) runnable_.push_back(kStorage);
-  if (server_->offload().pending() != 0) runnable_.push_back(kOffload);
+  if (can_offload(now)) runnable_.push_back(kOffload);
   if (runnable_.empty()) {
     const auto next = std::min(next_event(), latest);
     if (next != xmpp::kNever && next > now) clock_.advance(next - now);

@@ -97,11 +97,14 @@ class SimWorld {
   // "198.51.100.1:4000": from now on no connection whose address connect() makes up shares its
   // counter of AddressTable.
   void reserve_address(const std::string& address);
-  // A loop made by make_reactor() gets no turn until then: a client that does not read.
+  // A loop made by make_reactor() gets no turn until then: a client that does not read. Or that of
+  // a worker, which is slow.
   void freeze(const xmpp::net::Reactor& loop, Instant until);
 
   // The storage gets no turn until then: a slow disk.
   void stall_storage(Instant until) noexcept { storage_stalled_until_ = until; }
+  // Nor do the threads for blocking jobs.
+  void stall_offload(Instant until) noexcept { offload_stalled_until_ = until; }
   // The machine of the server fails and comes back: every connection breaks, what was under way or
   // not synced is lost, a new server starts on the disk. Now and then the power goes again before
   // that has started. REQUIRES: options.disk.
@@ -131,6 +134,7 @@ class SimWorld {
   void stop_server();
   [[nodiscard]] bool can_run(const Node& node, Instant now) const;
   [[nodiscard]] bool can_store(Instant now) const;
+  [[nodiscard]] bool can_offload(Instant now) const;
   [[nodiscard]] Instant next_event() const;
 
   const WorldOptions options_;
@@ -147,6 +151,7 @@ class SimWorld {
   std::set<std::uint64_t> throttle_places_;  // of all names
   std::set<std::uint32_t> reserved_counters_;
   Instant storage_stalled_until_{};
+  Instant offload_stalled_until_{};
   std::uint32_t next_address_ = 1;
 };
 
