@@ -112,12 +112,15 @@ std::string TightLimits::config() const {
   // Short, so that some come too late to take up their streams.
   text += "resume_window = \"2s\"\n";
   set("max_detached", detached);
+  set("request_every", request_every);
   set("max_stanzas", unacknowledged);
   set("max_bytes", unacknowledged_bytes);
   of_module("offline");
   set("messages", offline_messages);
   set("messages_per_sender", offline_per_sender);
   set("bytes", offline_bytes);
+  of_module("contact_info");
+  text += "abuse = \"mailto:abuse" + std::to_string(revision) + "@localhost\"\n";
   of_module("csi");
   set("stanzas", held);
   of_module("roster");

@@ -39,6 +39,9 @@ struct TightLimits {
   std::size_t document_bytes = 20'000;  // together
   std::size_t card_bytes = 12'000;      // of a vCard
   xmppd::Limits server;                 // the ones below and the defaults
+  // What no client notices: how often a client is asked to acknowledge, a contact address.
+  std::size_t request_every = 5;
+  std::size_t revision = 1;
 
   // `seed` decides which limits are tight. `has_faults`: then the storage may refuse things.
   // `clients`: how big the crowd is, which must not reach those that all share.

@@ -22,7 +22,7 @@ constexpr std::size_t kTooMany = 6;
 constexpr std::size_t kAsked = 200;
 constexpr std::size_t kPushed = 2'500;
 // What a link reads in one go, in messages of this part; and what others have in a mailbox.
-constexpr std::size_t kReadAtOnce = 700;
+constexpr std::size_t kReadAtOnce = 1'000;
 constexpr std::size_t kOthersMails = 300;
 constexpr Duration kMoment = std::chrono::milliseconds(700);
 // So long everything takes to arrive, also with a rate limit.

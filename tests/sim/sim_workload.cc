@@ -10,6 +10,7 @@
 #include "sim/sim_carbons.h"
 #include "sim/sim_curious.h"
 #include "sim/sim_fleet.h"
+#include "sim/sim_hosts.h"
 #include "sim/sim_idle.h"
 #include "sim/sim_keeper.h"
 #include "sim/sim_laggard.h"
@@ -43,6 +44,11 @@ constexpr std::size_t kFailuresKept = 20;
 constexpr std::uint64_t kAuditSteps = 6'000;
 constexpr Duration kRest = std::chrono::seconds(10);
 
+// Every third account of the crowd is on the other host, to whose users it is as near.
+std::string account_of(std::size_t number) {
+  return "user" + std::to_string(number) + (number % 3 == 1 ? "@second.example" : "@localhost");
+}
+
 std::string life_name(const SimUser& user) {
   return user.name() + "#" + std::to_string(user.life());
 }
@@ -52,6 +58,10 @@ std::string key_of(const SimUser& receiver, std::string_view id) {
 }
 
 }  // namespace
+
+std::string config_of(const TightLimits& limits) {
+  return limits.config() + std::string(Tenants::kConfig) + kHosts;
+}
 
 Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients, std::uint64_t seed,
                    const TightLimits* limits, SimDisk* disk)
@@ -63,11 +73,10 @@ Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients,
   // About two clients per account, so that accounts have several sessions.
   const std::size_t accounts = clients / 2 + 1;
   for (std::size_t i = 0; i < accounts; ++i) {
-    world_.add_account("user" + std::to_string(i) + "@localhost");
+    world_.add_account(account_of(i));
   }
   for (std::size_t i = 0; i < clients; ++i) {
-    const auto jid = Jid::parse("user" + std::to_string(i % accounts) + "@localhost/r" +
-                                std::to_string(i / accounts));
+    const auto jid = Jid::parse(account_of(i % accounts) + "/r" + std::to_string(i / accounts));
     auto user = std::make_unique<SimUser>(world_, transcript_, "c" + std::to_string(i), *jid,
                                           seed * 100 + i);
     user->on_stanza = [this](SimUser& who, const Stanza& stanza) { on_stanza(who, stanza); };
@@ -81,7 +90,7 @@ Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients,
       users_, rng_, [this](std::string text) { fail(std::move(text)); },
       [this](const std::string& account) { return list_requests(account); });
   for (std::size_t i = 0; i < accounts; ++i) {
-    social_->add_account("user" + std::to_string(i) + "@localhost");
+    social_->add_account(account_of(i));
   }
   if (limits != nullptr) add_parts(seed, *limits, disk != nullptr);
   if (disk != nullptr) {
@@ -105,7 +114,10 @@ void Workload::add_parts(std::uint64_t seed, const TightLimits& limits, bool has
   parts_.push_back(std::make_unique<Bounds>(stage, seed));
   parts_.push_back(std::make_unique<Idle>(stage, seed));
   parts_.push_back(std::make_unique<Curious>(stage, seed));
-  if (!has_faults && world_.may_reload) parts_.push_back(std::make_unique<Operator>(stage, seed));
+  // Not with faults: a change that is under way knows the server that it changes.
+  std::shared_ptr<Console> console;
+  if (!has_faults) console = std::make_shared<Console>(stage, seed);
+  if (console) parts_.push_back(std::make_unique<Operator>(stage, console, seed));
   parts_.push_back(std::make_unique<Fleet>(stage, seed));
   parts_.push_back(std::make_unique<Quota>(stage, seed));
   parts_.push_back(std::make_unique<Laggard>(stage, seed));
@@ -116,6 +128,7 @@ void Workload::add_parts(std::uint64_t seed, const TightLimits& limits, bool has
   parts_.push_back(std::make_unique<Tenants>(stage, seed));
   parts_.push_back(std::make_unique<Strangers>(stage, seed));
   parts_.push_back(std::make_unique<Outsider>(stage));
+  if (console) parts_.push_back(std::make_unique<Hosts>(stage, console, seed));
 }
 
 Workload::~Workload() {
@@ -280,7 +293,7 @@ void Workload::ask(SimUser& user) {
   Life peer{nullptr, 0};
   switch (pick(3)) {
     case 0:
-      to = Jid::from_prepared("localhost");
+      to = Jid::from_prepared(pick(2) == 0 ? "localhost" : "second.example");
       break;
     case 1:
       to = user.jid().bare();

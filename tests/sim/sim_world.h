@@ -37,6 +37,9 @@ struct WorldOptions {
   // Where the database is, so that it outlives a server; null: in memory, failing never. Must
   // outlive the world.
   SimDisk* disk = nullptr;
+  // It has a directory for its data and a file for its configuration, so that an operator can add
+  // hosts and have the file read again.
+  bool is_administered = false;
 };
 
 // The configuration of a world; throws std::runtime_error with the configuration's own errors.
@@ -82,7 +85,10 @@ class SimWorld {
   void add_account(const std::string& jid, std::string_view password = kPassword);
   // A name, not made an account, that shares no place of the server's LoginThrottle with any name
   // so far: guesses at it close no other's door.
-  [[nodiscard]] std::string find_lone_name(const std::string& prefix);
+  [[nodiscard]] std::string find_lone_name(const std::string& prefix,
+                                           std::string_view host = "localhost");
+  // What the server's file says from now on, as WorldOptions::config. REQUIRES: is_administered.
+  void write_config(const std::string& config) const;
   // The server's process dies, without a word to its clients or its disk, and another one starts on
   // the same data. REQUIRES: options.disk.
   void kill_and_restart();
