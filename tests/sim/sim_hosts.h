@@ -74,7 +74,6 @@ class Hosts final : public Part {
   bool is_purged_ = false;  // with the host its accounts were removed
   bool has_accounts_ = false;
   std::string kept_;              // the name of the one roster item of the first guest
-  std::uint64_t reloads_ = 0;     // when the accounts were certainly in memory
   std::string changing_;          // that it is to get, not acknowledged
   std::set<std::uint64_t> sent_;  // messages of which neither they nor an error came
   std::uint64_t next_number_ = 1;
