@@ -16,8 +16,9 @@ constexpr std::string_view kChangeId = "block";
 constexpr std::string_view kListId = "list";
 constexpr std::string_view kNoteId = "note";
 
+// One of them on the other host.
 std::string account_of(std::size_t user) {
-  return "blocker" + std::to_string(user) + "@localhost";
+  return "blocker" + std::to_string(user) + (user == 0 ? "@second.example" : "@localhost");
 }
 
 }  // namespace

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "xmpp/base/assert.h"
+
 namespace sim {
 
 using xmpp::Jid;
@@ -12,15 +14,22 @@ namespace {
 
 constexpr std::size_t kReaders = 6;
 constexpr std::size_t kWritten = 80;
+// Of those that are big; with what is around its body none has more than kAround bytes more.
+constexpr std::size_t kBigWritten = 12;
+constexpr std::size_t kBigBody = 4'000;
+constexpr std::size_t kAround = 280;
 constexpr std::string_view kId = "bound";
 // In which everything has arrived, over the connections of this part.
 constexpr Duration kWait = std::chrono::milliseconds(700);
+// The same for more than a client may send at once.
+constexpr Duration kBigWait = std::chrono::milliseconds(1'500);
 
 }  // namespace
 
-Bounds::Bounds(const Stage& stage, std::uint64_t seed)
-    : stage_(stage),
-      kept_max_(std::min(stage.limits.offline_messages, stage.limits.offline_per_sender)) {
+Bounds::Bounds(const Stage& stage, std::uint64_t seed) : stage_(stage) {
+  // Whatever is around the bodies, as many fit.
+  const std::size_t bytes = stage.limits.offline_bytes;
+  XMPP_ASSERT(bytes / kBigBody == bytes / (kBigBody + kAround));
   for (const char* account : {"bounded@localhost", "writer@localhost"}) {
     stage_.world.add_account(account);
   }
@@ -49,7 +58,7 @@ void Bounds::act() {
         writer_->connect(LinkQuality{});
       } else if (writer_->is_bound()) {
         write();
-        next(Phase::written, kWait);
+        next(Phase::written, is_big_ ? kBigWait : kWait);
       }
       break;
     case Phase::written:
@@ -74,19 +83,22 @@ void Bounds::write() {
   sent_.clear();
   refused_.clear();
   received_.clear();
-  for (std::size_t i = 0; i < kWritten; ++i) {
+  is_big_ = stage_.pick(2) == 0;
+  kept_max_ = is_big_ ? stage_.limits.offline_bytes / kBigBody
+                      : std::min(stage_.limits.offline_messages, stage_.limits.offline_per_sender);
+  for (std::size_t i = 0; i < (is_big_ ? kBigWritten : kWritten); ++i) {
     const auto number = next_number_++;
     auto stanza = Stanza::message(StanzaType::chat, Jid::from_prepared("bounded@localhost"));
     stanza.envelope().id = std::string(kId) + std::to_string(number);
-    stanza.add_text("body", "x");
+    stanza.add_text("body", std::string(is_big_ ? kBigBody : 1, 'x'));
     sent_.insert(number);
     writer_->send(stanza);
   }
 }
 
 void Bounds::come() {
-  if (!is_disturbed_ && refused_.size() != kWritten - kept_max_) {
-    stage_.fail("of " + std::to_string(kWritten) + " messages for an account that may keep " +
+  if (!is_disturbed_ && refused_.size() != sent_.size() - kept_max_) {
+    stage_.fail("of " + std::to_string(sent_.size()) + " messages for an account that may keep " +
                 std::to_string(kept_max_) + " there came back " + std::to_string(refused_.size()));
   }
   for (auto& user : readers_) user->connect(LinkQuality{});

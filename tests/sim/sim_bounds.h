@@ -1,5 +1,5 @@
-// Bounds: in rounds, somebody writes more to an account whose clients are all away than it may
-// keep, and then more of them come than it may have.
+// Bounds: in rounds, somebody writes more messages, or more bytes, to an account whose clients are
+// all away than it may keep, and then more of them come than it may have.
 //
 // Checkers: what is more than the limit is returned, the rest arrives in order, once; no more
 // clients get in than the limit says, and everybody is told. A round during which the server or its
@@ -41,7 +41,8 @@ class Bounds final : public Part {
   void next(Phase phase, Duration in);
 
   Stage stage_;
-  const std::size_t kept_max_;  // messages, which one sender has written
+  std::size_t kept_max_ = 0;  // in this round: messages, which one sender has written
+  bool is_big_ = false;       // in this round: it is their bytes that are too many
   std::unique_ptr<SimUser> writer_;
   std::vector<std::unique_ptr<SimUser>> readers_;
   Phase phase_ = Phase::quiet;

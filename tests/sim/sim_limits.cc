@@ -1,6 +1,7 @@
 #include "sim/sim_limits.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/activation.h"
 #include "core/strands.h"
@@ -34,12 +35,15 @@ constexpr std::string_view kNames[] = {"storage operations",
                                        "stanzas of a strand",
                                        "detached sessions",
                                        "unacknowledged stanzas",
+                                       "unacknowledged bytes",
                                        "sessions beyond their terms",
                                        "unused accounts of a worker",
                                        "unsent bytes",
                                        "bytes read from a client",
                                        "seconds without a login",
                                        "seconds of silence"};
+// More than all parts have at a time.
+constexpr std::size_t kConnections = 150;
 constexpr std::size_t kRate = 64 * 1024;
 constexpr std::size_t kBurst = 16 * 1024;
 
@@ -61,7 +65,7 @@ void draw_silence(std::uint64_t seed, TightLimits& limits) {
 
 }  // namespace
 
-TightLimits TightLimits::draw(std::uint64_t seed, bool has_faults) {
+TightLimits TightLimits::draw(std::uint64_t seed, bool has_faults, std::size_t clients) {
   xmpp::SeededRng rng(seed ^ 0x6c69'6d69'7473ULL);
   TightLimits limits;
   auto& server = limits.server;
@@ -87,6 +91,10 @@ TightLimits TightLimits::draw(std::uint64_t seed, bool has_faults) {
   server.connections_per_address = 3;
   server.auth_failures = 2;
   server.auth_failures_per_account = 4;
+  server.auth_failures_per_address = 5;
+  server.connections = kConnections + 2 * clients;
+  server.offload_queue = 16;
+  limits.requests = std::max(limits.requests, clients);
   server.stanza_bytes = 32 * 1024;
   server.depth = 12;
   server.attributes = 12;
@@ -125,12 +133,21 @@ std::string TightLimits::config() const {
     const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(sm_answer).count();
     text += "answer_timeout = \"" + std::to_string(seconds) + "s\"\n";
   }
+  set("request_every", request_every);
+  set("max_stanzas", unacknowledged);
+  set("max_bytes", unacknowledged_bytes);
   of_module("offline");
   set("messages", offline_messages);
   set("messages_per_sender", offline_per_sender);
+  set("bytes", offline_bytes);
+  of_module("contact_info");
+  text += "abuse = \"mailto:abuse" + std::to_string(revision) + "@localhost\"\n";
+  of_module("csi");
+  set("stanzas", held);
   of_module("roster");
   set("items", roster_items);
   set("groups", groups);
+  set("requests", requests);
   of_module("blocking");
   set("items", blocked);
   of_module("private");
@@ -196,8 +213,10 @@ void LimitWatch::check_accounts(xmppd::Worker& worker) {
              4 * xmppd::kActivationRetry + kGrace);
     }
     expect(Figure::beyond_terms, jid, figures.has_full_queue ? 1 : 0, 0, kGrace);
-    std::size_t& most = most_[static_cast<std::size_t>(Figure::unacknowledged)];
-    most = std::max(most, figures.unacknowledged);
+    // The terms are those of the session.
+    constexpr auto kAny = std::numeric_limits<std::size_t>::max();
+    expect(Figure::unacknowledged, jid, figures.unacknowledged, kAny);
+    expect(Figure::unacknowledged_bytes, jid, figures.unacknowledged_bytes, kAny);
   });
   expect(Figure::unused, {}, idle, limits.cached_accounts);
 }

@@ -26,7 +26,12 @@ struct TightLimits {
   std::size_t sessions = 4;  // of one account
   std::size_t offline_messages = 60;
   std::size_t offline_per_sender = 500;
+  std::size_t offline_bytes = 30'000;
   std::size_t detached = 2;
+  std::size_t unacknowledged = 30;            // stanzas of a session
+  std::size_t unacknowledged_bytes = 65'536;  // the least there is
+  std::size_t held = 3;                       // for a client that looks away
+  std::size_t requests = 8;                   // that wait for an account's answer
   std::size_t roster_items = 20;
   std::size_t groups = 4;  // of one item
   std::size_t blocked = 6;
@@ -35,9 +40,13 @@ struct TightLimits {
   std::size_t card_bytes = 12'000;      // of a vCard
   Duration sm_answer{};                 // zero: the default
   xmppd::Limits server;                 // the ones below and the defaults
+  // What no client notices: how often a client is asked to acknowledge, a contact address.
+  std::size_t request_every = 5;
+  std::size_t revision = 1;
 
   // `seed` decides which limits are tight. `has_faults`: then the storage may refuse things.
-  [[nodiscard]] static TightLimits draw(std::uint64_t seed, bool has_faults);
+  // `clients`: how big the crowd is, which must not reach those that all share.
+  [[nodiscard]] static TightLimits draw(std::uint64_t seed, bool has_faults, std::size_t clients);
   // TOML.
   [[nodiscard]] std::string config() const;
 };
@@ -62,6 +71,7 @@ class LimitWatch {
     strand,
     detached,
     unacknowledged,
+    unacknowledged_bytes,
     beyond_terms,
     unused,
     unsent,
@@ -69,7 +79,7 @@ class LimitWatch {
     nameless,
     silent,
   };
-  static constexpr std::size_t kFigures = 16;
+  static constexpr std::size_t kFigures = 17;
   // `value` exceeds `limit` never, or not for longer than `grace`.
   void expect(Figure figure, std::string_view whose, std::size_t value, std::size_t limit,
               Duration grace = {});

@@ -178,6 +178,11 @@ void Quota::on_change(const Request& request, const Stanza& stanza) {
       store.present.erase(request.key);
     } else {
       store.present[request.key] = request.bytes;
+      // Of two for one key the later may have been answered first: an audit tells what it has.
+      if (!is_judged && request.kind == Kind::document) {
+        store.present.erase(request.key);
+        store.unknown.insert(request.key);
+      }
     }
     return;
   }
@@ -209,7 +214,12 @@ void Quota::on_list(const Request& request, const Stanza& stanza) {
     for (const auto& item : (*list)->items) listed.insert(std::string(item.jid.local()));
   } else if (!stanza.payloads().empty()) {
     const auto document = stanza.payloads().front().element().first_child();
-    compare(request.kind, request.key, document && !document.text().empty());
+    const bool is_there = document && !document.text().empty();
+    compare(request.kind, request.key, is_there);
+    if (is_there) {
+      store_of(request.kind).present[request.key] =
+          document_of(request.key, std::string(document.text())).size();
+    }
     return;
   }
   if (listed.size() > limit_of(request.kind)) {

@@ -6,7 +6,8 @@
 // --parts off: only the crowd (sim_workload.h, sim_social.h).
 // --faults: the disk fails, the server is killed and its machine loses its power now and then; by
 // default with even seeds.
-// --reloads off: modules are not replaced under way (with faults they never are).
+// --reloads off: modules are not replaced under way (with faults they never are, nor does an
+// operator change anything else).
 // Exit status: 0 all checks held, 1 one did not (the command that repeats the run is printed), 2
 // usage. The last line is the digest of what every client saw: equal for equal arguments, byte for
 // byte.
@@ -20,7 +21,6 @@
 #include <string_view>
 
 #include "sim/sim_limits.h"
-#include "sim/sim_tenants.h"
 #include "sim/sim_workload.h"
 #include "xmpp/base/log.h"
 
@@ -97,13 +97,14 @@ int run(const Arguments& arguments, std::FILE* trace) {
   if (arguments.has_faults()) disk.emplace("sim", arguments.seed);
   sim::SimDisk* const failing = disk ? &*disk : nullptr;
   std::optional<sim::TightLimits> limits;
-  if (arguments.has_parts) limits = sim::TightLimits::draw(arguments.seed, failing != nullptr);
-  std::string config;
-  if (limits) config = limits->config() + std::string(sim::Tenants::kConfig);
+  if (arguments.has_parts) {
+    limits = sim::TightLimits::draw(arguments.seed, failing != nullptr, arguments.clients);
+  }
   sim::SimWorld world({.seed = arguments.seed,
                        .workers = static_cast<unsigned>(arguments.workers),
-                       .config = config + "[host.\"localhost\"]\n",
-                       .disk = failing});
+                       .config = limits ? sim::config_of(*limits) : std::string(sim::kHosts),
+                       .disk = failing,
+                       .is_administered = limits && failing == nullptr});
   world.may_reload = arguments.has_reloads;
   sim::Workload workload(world, transcript, arguments.clients, arguments.seed,
                          limits ? &*limits : nullptr, failing);

@@ -10,12 +10,18 @@
 #include "sim/sim_carbons.h"
 #include "sim/sim_curious.h"
 #include "sim/sim_fleet.h"
+#include "sim/sim_hosts.h"
 #include "sim/sim_idle.h"
 #include "sim/sim_keeper.h"
 #include "sim/sim_kinds.h"
+#include "sim/sim_laggard.h"
+#include "sim/sim_onlooker.h"
 #include "sim/sim_operator.h"
+#include "sim/sim_outsider.h"
+#include "sim/sim_petition.h"
 #include "sim/sim_post.h"
 #include "sim/sim_quota.h"
+#include "sim/sim_siege.h"
 #include "sim/sim_strangers.h"
 #include "sim/sim_tenants.h"
 #include "xmpp/xep/delay.h"
@@ -41,6 +47,11 @@ constexpr Duration kRest = std::chrono::seconds(10);
 // Within this the server has noticed that a client is gone, and dealt with it.
 constexpr Duration kSilenceOver = std::chrono::seconds(45);
 
+// Every third account of the crowd is on the other host, to whose users it is as near.
+std::string account_of(std::size_t number) {
+  return "user" + std::to_string(number) + (number % 3 == 1 ? "@second.example" : "@localhost");
+}
+
 std::string life_name(const SimUser& user) {
   return user.name() + "#" + std::to_string(user.life());
 }
@@ -50,6 +61,10 @@ std::string key_of(const SimUser& receiver, std::string_view id) {
 }
 
 }  // namespace
+
+std::string config_of(const TightLimits& limits) {
+  return limits.config() + std::string(Tenants::kConfig) + kHosts;
+}
 
 Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients, std::uint64_t seed,
                    const TightLimits* limits, SimDisk* disk)
@@ -65,11 +80,10 @@ Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients,
   // About two clients per account, so that accounts have several sessions.
   const std::size_t accounts = clients / 2 + 1;
   for (std::size_t i = 0; i < accounts; ++i) {
-    world_.add_account("user" + std::to_string(i) + "@localhost");
+    world_.add_account(account_of(i));
   }
   for (std::size_t i = 0; i < clients; ++i) {
-    const auto jid = Jid::parse("user" + std::to_string(i % accounts) + "@localhost/r" +
-                                std::to_string(i / accounts));
+    const auto jid = Jid::parse(account_of(i % accounts) + "/r" + std::to_string(i / accounts));
     auto user = std::make_unique<SimUser>(world_, transcript_, "c" + std::to_string(i), *jid,
                                           seed * 100 + i);
     user->on_stanza = [this](SimUser& who, const Stanza& stanza) { on_stanza(who, stanza); };
@@ -83,7 +97,7 @@ Workload::Workload(SimWorld& world, Transcript& transcript, std::size_t clients,
       users_, rng_, [this](std::string text) { fail(std::move(text)); },
       [this](const std::string& account) { return list_requests(account); });
   for (std::size_t i = 0; i < accounts; ++i) {
-    social_->add_account("user" + std::to_string(i) + "@localhost");
+    social_->add_account(account_of(i));
   }
   if (limits != nullptr) add_parts(seed, *limits, disk != nullptr);
   if (disk != nullptr) {
@@ -108,12 +122,21 @@ void Workload::add_parts(std::uint64_t seed, const TightLimits& limits, bool has
   parts_.push_back(std::make_unique<Idle>(stage, seed));
   parts_.push_back(std::make_unique<Kinds>(stage, seed));
   parts_.push_back(std::make_unique<Curious>(stage, seed));
-  if (!has_faults && world_.may_reload) parts_.push_back(std::make_unique<Operator>(stage, seed));
+  // Not with faults: a change that is under way knows the server that it changes.
+  std::shared_ptr<Console> console;
+  if (!has_faults) console = std::make_shared<Console>(stage, seed);
+  if (console) parts_.push_back(std::make_unique<Operator>(stage, console, seed));
   parts_.push_back(std::make_unique<Fleet>(stage, seed));
   parts_.push_back(std::make_unique<Quota>(stage, seed));
+  parts_.push_back(std::make_unique<Laggard>(stage, seed));
+  parts_.push_back(std::make_unique<Onlooker>(stage, seed));
+  parts_.push_back(std::make_unique<Petition>(stage, seed));
+  parts_.push_back(std::make_unique<Siege>(stage, seed));
   // Last: their names have to differ from all others.
   parts_.push_back(std::make_unique<Tenants>(stage, seed));
   parts_.push_back(std::make_unique<Strangers>(stage, seed));
+  parts_.push_back(std::make_unique<Outsider>(stage));
+  if (console) parts_.push_back(std::make_unique<Hosts>(stage, console, seed));
 }
 
 Workload::~Workload() {
@@ -297,7 +320,7 @@ void Workload::ask(SimUser& user) {
   Life peer{nullptr, 0};
   switch (pick(3)) {
     case 0:
-      to = Jid::from_prepared("localhost");
+      to = Jid::from_prepared(pick(2) == 0 ? "localhost" : "second.example");
       break;
     case 1:
       to = user.jid().bare();

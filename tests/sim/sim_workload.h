@@ -29,6 +29,11 @@
 
 namespace sim {
 
+// One server, two hosts. TOML.
+inline constexpr const char* kHosts = "[host.\"localhost\"]\n[host.\"second.example\"]\n";
+// What a world is configured with: these limits, the hosts, whatever a part needs. TOML.
+[[nodiscard]] std::string config_of(const TightLimits& limits);
+
 class Workload {
  public:
   // `limits`: what the world is configured with; null: only the crowd, without parts. `disk`: that

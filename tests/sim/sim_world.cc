@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <stdexcept>
 
@@ -29,6 +30,7 @@ tls = "none"
 plain_without_tls = true
 )";
 
+constexpr const char* kFileName = "xmppd.toml";
 // What the scheduler may choose besides nodes.
 constexpr int kStorage = -1;
 constexpr int kOffload = -2;
@@ -49,10 +51,11 @@ const std::vector<xmpp::sasl::ScramKeys>& keys_of(std::string_view password) {
   return found->second;
 }
 
-// On which two names of one host fall together there (xmppd/core/login_throttle.h).
-std::uint64_t throttle_place(std::string_view username) {
+// On which two names fall together there (xmppd/core/login_throttle.h).
+std::uint64_t throttle_place(std::string_view username, std::string_view host) {
   constexpr std::uint64_t kPlaces = 16'384;
-  return xmpp::siphash64(xmpp::process_hash_key(), username) % kPlaces;
+  const auto& key = xmpp::process_hash_key();
+  return (xmpp::siphash64(key, username) ^ (xmpp::siphash64(key, host) << 1U)) % kPlaces;
 }
 
 // On which two addresses share a limit (xmppd/core/address_table.h).
@@ -122,7 +125,8 @@ SimWorld::SimWorld(const WorldOptions& options)
       environment_(clock_, options.seed * 1'000,
                    options.disk == nullptr ? std::string() : options.disk->name()) {
   xmpp::seed_process_hash(options.seed);
-  if (options.disk != nullptr) directory_ = std::make_unique<Directory>();
+  if (options.disk != nullptr || options.is_administered)
+    directory_ = std::make_unique<Directory>();
   entrance_ = std::make_shared<xmppd::Entrance>(xmppd::Entrance{
       .service = xmppd::Service::c2s, .tls = xmppd::TlsMode::none, .is_loopback = true});
   start_server();
@@ -131,6 +135,10 @@ SimWorld::SimWorld(const WorldOptions& options)
 void SimWorld::start_server() {
   auto config = make_config(options_);
   if (directory_) config.server.data_dir = directory_->path;
+  if (options_.is_administered) {
+    write_config(options_.config);
+    config.file = directory_->path / kFileName;
+  }
   server_ = std::make_unique<xmppd::Server>(std::move(config), environment_,
                                             std::filesystem::path("/nonexistent"));
   server_->start();
@@ -143,6 +151,16 @@ void SimWorld::start_server() {
     nodes.push_back({&reactor, environment_.pollers()[i]});
   }
   nodes_.insert(nodes_.begin(), nodes.begin(), nodes.end());
+}
+
+void SimWorld::write_config(const std::string& config) const {
+  XMPP_ASSERT(options_.is_administered);
+  // As make_config() has it, where that can change under way.
+  const std::string iterations =
+      "scram_iterations = " + std::to_string(xmpp::sasl::kMinIterations) + "\n";
+  std::ofstream file(directory_->path / kFileName);
+  file << kConfig << iterations << config;
+  if (!file.flush()) throw std::runtime_error("cannot write the configuration of a simulation");
 }
 
 void SimWorld::stop_server() {
@@ -158,7 +176,7 @@ void SimWorld::crash_and_restart() {
   disk.crash();
   net_.cut_all();
   stop_server();
-  storage_stalled_until_ = {};
+  storage_stalled_until_ = offload_stalled_until_ = {};
   // What the kernel kept for the process: the counters. (They are only believed in the boot that
   // they name, and the simulation has no other.)
   directory_->clear();
@@ -189,17 +207,17 @@ void SimWorld::kill_and_restart() {
 
 SimWorld::~SimWorld() = default;
 
-std::string SimWorld::find_lone_name(const std::string& prefix) {
+std::string SimWorld::find_lone_name(const std::string& prefix, std::string_view host) {
   for (std::uint64_t i = 0;; ++i) {
     std::string name = prefix + std::to_string(i);
-    if (throttle_places_.insert(throttle_place(name)).second) return name;
+    if (throttle_places_.insert(throttle_place(name, host)).second) return name;
   }
 }
 
 void SimWorld::add_account(const std::string& jid, std::string_view password) {
-  throttle_places_.insert(throttle_place(std::string_view(jid).substr(0, jid.find('@'))));
   auto parsed = xmpp::Jid::parse(jid);
   if (!parsed) throw std::runtime_error("not an address: " + jid);
+  throttle_places_.insert(throttle_place(parsed->local(), parsed->domain()));
   xmppd::AccountRecord account;
   account.jid = *parsed;
   account.created_at = clock_.wall();
@@ -255,6 +273,10 @@ bool SimWorld::can_store(Instant now) const {
   return storage_stalled_until_ <= now && server_->storage().depth() != 0;
 }
 
+bool SimWorld::can_offload(Instant now) const {
+  return offload_stalled_until_ <= now && server_->offload().pending() != 0;
+}
+
 bool SimWorld::can_run(const Node& node, Instant now) const {
   if (node.frozen_until > now) return false;
   return node.poller->is_ready() || node.reactor->mail_depth() != 0 ||
@@ -265,6 +287,7 @@ Instant SimWorld::next_event() const {
   const auto clock_now = net_.now();
   Instant next = net_.next_arrival();
   if (storage_stalled_until_ > clock_now) next = std::min(next, storage_stalled_until_);
+  if (offload_stalled_until_ > clock_now) next = std::min(next, offload_stalled_until_);
   for (const Node& node : nodes_) {
     next = std::min(next, std::max(node.reactor->next_turn(), node.frozen_until));
     if (node.frozen_until > clock_now) next = std::min(next, node.frozen_until);
@@ -279,7 +302,7 @@ bool SimWorld::step(Instant latest) {
     if (can_run(nodes_[i], now)) runnable_.push_back(static_cast<int>(i));
   }
   if (can_store(now)) runnable_.push_back(kStorage);
-  if (server_->offload().pending() != 0) runnable_.push_back(kOffload);
+  if (can_offload(now)) runnable_.push_back(kOffload);
   if (runnable_.empty()) {
     const auto next = std::min(next_event(), latest);
     if (next != xmpp::kNever && next > now) clock_.advance(next - now);

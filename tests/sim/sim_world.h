@@ -37,6 +37,9 @@ struct WorldOptions {
   // Where the database is, so that it outlives a server; null: in memory, failing never. Must
   // outlive the world.
   SimDisk* disk = nullptr;
+  // It has a directory for its data and a file for its configuration, so that an operator can add
+  // hosts and have the file read again.
+  bool is_administered = false;
 };
 
 // The configuration of a world; throws std::runtime_error with the configuration's own errors.
@@ -82,7 +85,10 @@ class SimWorld {
   void add_account(const std::string& jid, std::string_view password = kPassword);
   // A name, not made an account, that shares no place of the server's LoginThrottle with any name
   // so far: guesses at it close no other's door.
-  [[nodiscard]] std::string find_lone_name(const std::string& prefix);
+  [[nodiscard]] std::string find_lone_name(const std::string& prefix,
+                                           std::string_view host = "localhost");
+  // What the server's file says from now on, as WorldOptions::config. REQUIRES: is_administered.
+  void write_config(const std::string& config) const;
   // The server's process dies, without a word to its clients or its disk, and another one starts on
   // the same data. REQUIRES: options.disk.
   void kill_and_restart();
@@ -99,11 +105,14 @@ class SimWorld {
   // "198.51.100.1:4000": from now on no connection whose address connect() makes up shares its
   // counter of AddressTable.
   void reserve_address(const std::string& address);
-  // A loop made by make_reactor() gets no turn until then: a client that does not read.
+  // A loop made by make_reactor() gets no turn until then: a client that does not read. Or that of
+  // a worker, which is slow.
   void freeze(const xmpp::net::Reactor& loop, Instant until);
 
   // The storage gets no turn until then: a slow disk.
   void stall_storage(Instant until) noexcept { storage_stalled_until_ = until; }
+  // Nor do the threads for blocking jobs.
+  void stall_offload(Instant until) noexcept { offload_stalled_until_ = until; }
   // The machine of the server fails and comes back: every connection breaks, what was under way or
   // not synced is lost, a new server starts on the disk. Now and then the power goes again before
   // that has started. REQUIRES: options.disk.
@@ -133,6 +142,7 @@ class SimWorld {
   void stop_server();
   [[nodiscard]] bool can_run(const Node& node, Instant now) const;
   [[nodiscard]] bool can_store(Instant now) const;
+  [[nodiscard]] bool can_offload(Instant now) const;
   [[nodiscard]] Instant next_event() const;
 
   const WorldOptions options_;
@@ -149,6 +159,7 @@ class SimWorld {
   std::set<std::uint64_t> throttle_places_;  // of all names
   std::set<std::uint32_t> reserved_counters_;
   Instant storage_stalled_until_{};
+  Instant offload_stalled_until_{};
   std::uint32_t next_address_ = 1;
 };
 

@@ -159,7 +159,8 @@ class RosterModule final : public Module, public RosterService {
     State& state = account[state_];
     if (state.is_loaded && !state.is_working) {
       read(account, &state.roster);
-    } else if (state.jobs.size() >= kJobsMax) {
+    } else if (state.jobs.size() >= kJobsMax || !account.host().is_served()) {
+      // (What waits for the database goes with an account whose host goes.)
       read(account, known_roster(state, is_exact));
     } else {
       add_job(account, state, Job{std::move(read), is_exact, {}, {}, {}});

@@ -77,6 +77,29 @@ TEST(Hosts, ComeAndGoWhileOthersGoOn) {
   EXPECT_FALSE(romeo.saw("stream:error"));
 }
 
+// What waits for the database goes with its host; who saw somebody there is told all the same.
+TEST(Hosts, GoWhileARosterIsBeingStored) {
+  World world({.seed = 3, .workers = 2, .config = kTwo});
+  world.add_account("romeo@localhost");
+  world.add_account("juliet@other.example");
+  RawClient romeo(world);
+  RawClient juliet(world);
+  romeo.write(login("romeo") + "<presence/>");
+  world.run_for(kSecond);
+  juliet.write(login_at("other.example", "juliet") + "<presence/><presence to='romeo@localhost'/>");
+  world.run_for(kSecond);
+  ASSERT_TRUE(romeo.saw("from='juliet@other.example/")) << romeo.seen();
+  world.stall_storage(world.now() + 2 * kSecond);
+  juliet.write(
+      "<iq type='set' id='r'><query xmlns='jabber:iq:roster'>"
+      "<item jid='romeo@localhost'/></query></iq>");
+  world.run_for(kSecond);
+  ASSERT_FALSE(romeo.saw("type='unavailable'"));
+  reconfigure(world, kOne);
+  world.run_for(3 * kSecond);
+  EXPECT_TRUE(romeo.saw("type='unavailable'")) << romeo.seen();
+}
+
 TEST(Hosts, AProfileThatChangesResetsItsSessionsOnly) {
   const std::string big = "[profile.big]\n" + kOne;
   World world({.seed = 2, .workers = 2, .config = big + "[host.\"other.example\"]\n"});
