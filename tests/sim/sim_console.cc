@@ -17,6 +17,14 @@ xmpp::Task<xmppd::CommandResult> reload(xmppd::CommandContext& context, std::str
   co_return xmppd::CommandValue();
 }
 
+// The directory of the configuration has another name in each process.
+std::string without_directory(std::string text) {
+  const auto name = text.find("xmppd.toml");
+  const auto path = text.find('/');
+  if (name != std::string::npos && path < name) text.erase(path, name - path);
+  return text;
+}
+
 }  // namespace
 
 Console::Console(const Stage& stage, std::uint64_t seed)
@@ -47,8 +55,9 @@ void Console::start(const std::string& what, xmpp::Task<xmppd::CommandResult> ta
 xmpp::Task<void> Console::finish(std::string what, xmpp::Task<xmppd::CommandResult> task,
                                  Done done) {
   auto outcome = co_await std::move(task);
-  stage_.transcript.add(stage_.world.now(), "op",
-                        what + (outcome ? " is done" : " failed: " + outcome.error().text));
+  stage_.transcript.add(
+      stage_.world.now(), "op",
+      what + (outcome ? " is done" : " failed: " + without_directory(outcome.error().text)));
   is_busy_ = false;
   done(outcome);
 }
