@@ -19,9 +19,11 @@ xmpp::Task<xmppd::CommandResult> reload(xmppd::CommandContext& context, std::str
 
 // The directory of the configuration has another name in each process.
 std::string without_directory(std::string text) {
-  const auto name = text.find("xmppd.toml");
-  const auto path = text.find('/');
-  if (name != std::string::npos && path < name) text.erase(path, name - path);
+  for (std::size_t at = 0; (at = text.find("/xmppd.toml", at)) != std::string::npos; ++at) {
+    const auto path = text.find_last_of(" \n", at) + 1;  // 0 if there is none
+    text.erase(path, at - path);
+    at = path;
+  }
   return text;
 }
 

@@ -2,7 +2,7 @@
 // somebody writes to it more stanzas, or more bytes, than it may leave unacknowledged; then it
 // comes back without what it had.
 //
-// Checkers: its stream is ended by policy-violation, for that and at once; every message then
+// Checkers: its stream is ended by policy-violation, for that and not earlier; every message then
 // arrives, in order and once, or comes back to its sender. What a fault interrupts is not judged.
 //
 // Thread-safety: one thread. Spec: XEP-0198 4; docs/security.md, "Limits".
@@ -40,6 +40,7 @@ class Laggard final : public Part {
   Phase phase_ = Phase::quiet;
   Instant next_at_{};
   std::set<std::uint64_t> sent_;
+  std::size_t expected_ = 0;  // of these it gets at least so many before it is ended
   std::set<std::uint64_t> returned_;
   std::uint64_t next_number_ = 1;
 };

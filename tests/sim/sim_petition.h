@@ -1,8 +1,8 @@
 // Petition: in rounds, more accounts ask a star to be allowed to see its presence than may wait for
 // its answer; the star is there at the time or comes later, and refuses them all.
 //
-// Checkers: the star is told of as many requests as may wait, never more, and of none that comes
-// from nobody. What a fault interrupts is not judged but for the limit.
+// Checkers: the star is told of as many requests as may wait, never more. What a
+// fault interrupts is not judged but for the limit.
 //
 // Thread-safety: one thread. Spec: RFC 6121 3.1; docs/security.md, "Limits".
 #pragma once

@@ -14,11 +14,11 @@ constexpr std::size_t kCouriers = 4;  // the last one is plain
 constexpr std::string_view kId = "post";
 // Within this a server has certainly seen that a connection broke.
 constexpr Duration kNoticed = std::chrono::milliseconds(50);
-// And that a client is gone without a word.
 // Who is away for longer on purpose stays away.
 constexpr Duration kLong = std::chrono::seconds(5);
 // Who is back within this takes up its stream (resume_window is 2 s), noticed or not.
 constexpr Duration kSoon = std::chrono::milliseconds(500);
+// And that a client is gone without a word.
 constexpr Duration kSilenceNoticed = std::chrono::seconds(45);
 
 }  // namespace

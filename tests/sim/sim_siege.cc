@@ -152,6 +152,10 @@ void Siege::fill_connections() {
   expect_service("while no more connections are let in");
   peers_.clear();
   stage_.world.run_for(std::chrono::seconds(3));
+  if (server.connection_count() > before) {
+    stage_.fail(std::to_string(server.connection_count()) + " connections stay of " +
+                std::to_string(before) + " and many more");
+  }
 }
 
 // Blocking jobs -----------------------------------------------------------------------------------
@@ -240,7 +244,8 @@ void Siege::fill_mailbox() {
                 std::to_string(feeders) + " who send much, at most " + std::to_string(most) +
                 " should");
   }
-  // A burst at a time, if there is a rate: 2,500 messages of some 80 bytes.
+  // With a rate it takes that long (and the mailbox is not filled): 2,500 messages of some 80
+  // bytes.
   stage_.world.run_for(kLong);
   if (arrived_ != sent) {
     stage_.fail("of " + std::to_string(sent) + " messages through a slow worker " +

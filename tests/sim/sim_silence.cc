@@ -8,7 +8,7 @@
 namespace sim {
 namespace {
 
-// How long a connection that was given up waits for its peer, until its worker has had a turn.
+// A connection that was given up waits 2 s for its peer, and until its worker has had a turn.
 constexpr Duration kLinger = std::chrono::seconds(3);
 // Until then a worker has had a turn.
 constexpr Duration kGrace = std::chrono::seconds(1);
@@ -32,6 +32,7 @@ void SilenceWatch::sample() {
   const Instant now = world_.now();
   sees_any_ = false;
   std::map<std::string, Instant> unacknowledged;
+  std::map<std::string, Instant> paused;
   const auto expect = [&](const std::string& address, Instant since, Duration limit, Duration grace,
                           std::string_view what) {
     most_ = std::max(most_, now - since);
@@ -49,9 +50,15 @@ void SilenceWatch::sample() {
       if (channel.silent_since() == xmpp::kNever) return;
       sees_any_ = true;
       const std::string& address = channel.address();
-      expect(address, channel.silent_since(),
+      // Whom the server does not read it gives another such time.
+      Instant silent_since = channel.silent_since();
+      if (figures.is_paused) {
+        silent_since = paused[address] = now;
+      } else if (const auto old = paused_.find(address); old != paused_.end()) {
+        silent_since = paused[address] = old->second;
+      }
+      expect(address, std::max(silent_since, channel.silent_since()),
              longest(channel.times(), figures.is_bound, figures.is_over), kLinger, " went silent ");
-      // (Whom it does not read it gives another such time.)
       if (!figures.owes_ack_by || figures.is_paused) return;
       const auto old = unacknowledged_.find(address);
       const Instant since = old == unacknowledged_.end() ? now : old->second;
@@ -60,6 +67,7 @@ void SilenceWatch::sample() {
     });
   }
   unacknowledged_ = std::move(unacknowledged);
+  paused_ = std::move(paused);
 }
 
 std::string SilenceWatch::summary() const {

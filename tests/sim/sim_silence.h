@@ -36,6 +36,7 @@ class SilenceWatch {
   std::function<void(std::string)> fail_;
   // Silent connections that wait for an acknowledgement, by address: since when.
   std::map<std::string, Instant> unacknowledged_;
+  std::map<std::string, Instant> paused_;  // when one was last not read, by address
   std::set<std::string> reported_;
   Duration most_{};
   bool sees_any_ = false;

@@ -265,15 +265,17 @@ void Workload::act() {
 // would take minutes.)
 void Workload::fall_silent(SimUser& user) {
   user.fall_silent();
-  silent_at_[std::string(user.jid().bare_str())] = world_.now();
+  silent_at_[std::string(user.jid().bare_str())] = world_.clock().wall();
   const std::uint64_t wait = pick(3) == 0 ? 45'000 : 300;
   back_at_[&user] = world_.now() + std::chrono::milliseconds(rng_.below(wait));
 }
 
-// Has a client of this account gone silent that the server may just have noticed?
-bool Workload::was_silent(const Jid& account) const {
+// Was it stored before the server had noticed that a client of this account has gone silent?
+bool Workload::is_from_silence(const Jid& account, const Stanza& stanza) const {
   const auto found = silent_at_.find(std::string(account.bare_str()));
-  return found != silent_at_.end() && world_.now() - found->second < kSilenceOver;
+  const auto delay = stanza.get<xmpp::xep::Delay>();
+  return found != silent_at_.end() && delay && *delay &&
+         (*delay)->stamp < found->second + kSilenceOver;
 }
 
 LinkQuality Workload::random_quality() {
@@ -399,8 +401,8 @@ void Workload::on_message(SimUser& user, const Stanza& stanza) {
   // A stored message whose removal failed is delivered again at the next opportunity.
   if (is_of_account && faults_ != nullptr) return;
   // One that was on its way to who is gone without a word holds up what comes later, but not for as
-  // long as it takes to notice.
-  if (stanza.has<xmpp::xep::Delay>() && was_silent(user.jid())) return;
+  // long as it takes to notice; it comes when somebody takes messages again.
+  if (is_from_silence(user.jid(), stanza)) return;
   auto& last = last_seen_[{life_name(user) + (is_of_account ? " account" : " session"),
                            body.substr(0, space)}];
   if (number <= last) {

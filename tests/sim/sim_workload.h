@@ -67,7 +67,7 @@ class Workload {
   void restart();
   void go_online(SimUser& user);
   void fall_silent(SimUser& user);
-  [[nodiscard]] bool was_silent(const xmpp::Jid& account) const;
+  [[nodiscard]] bool is_from_silence(const xmpp::Jid& account, const xmpp::Stanza& stanza) const;
   void say(SimUser& user);
   void ask(SimUser& user);
   void change_presence(SimUser& user);
@@ -98,11 +98,11 @@ class Workload {
   std::vector<std::unique_ptr<Part>> parts_;
   LimitWatch watch_;
   SilenceWatch silence_;
-  std::map<const SimUser*, Instant> back_at_;  // who went silent comes again then
-  std::map<std::string, Instant> silent_at_;   // by account
-  std::unique_ptr<Faults> faults_;             // null: none
-  std::map<std::string, Expected> expected_;   // by "receiver's name: id"
-  std::set<std::string> asked_;                // requests not yet answered, by the same key
+  std::map<const SimUser*, Instant> back_at_;         // who went silent comes again then
+  std::map<std::string, xmpp::Timestamp> silent_at_;  // the last time, by account
+  std::unique_ptr<Faults> faults_;                    // null: none
+  std::map<std::string, Expected> expected_;          // by "receiver's name: id"
+  std::set<std::string> asked_;                       // requests not yet answered, by the same key
   // The last number that a life of a receiver saw from a life of a sender.
   std::map<std::pair<std::string, std::string>, std::uint64_t> last_seen_;
   std::uint64_t next_number_ = 1;
