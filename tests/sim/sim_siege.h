@@ -3,7 +3,8 @@
 // account which is being loaded, the mail of a worker.
 //
 // Checkers: as many as the limit says get through, the rest is refused as documented, or waits if
-// nobody is refused; who was there before goes on; when it is over, no connection of this part is left.
+// nobody is refused; who was there before goes on; when it is over, no connection of this part is
+// left.
 //
 // Thread-safety: one thread. Spec: docs/security.md, "Limits".
 #pragma once

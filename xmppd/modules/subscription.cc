@@ -4,8 +4,11 @@
 #include "xmppd/subscription.h"
 
 #include <algorithm>
+#include <chrono>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "xmpp/xep/delay.h"
@@ -20,6 +23,7 @@ using xmpp::Jid;
 using xmpp::Stanza;
 using xmpp::StanzaCondition;
 using xmpp::StanzaType;
+using xmpp::Task;
 
 namespace {
 
@@ -28,6 +32,18 @@ constexpr std::size_t kKeptBytesMax = 4096;
 // Of all requests that wait at a login; the rest comes without what it contains, lest strangers
 // fill the output of whoever comes.
 constexpr std::size_t kRequestBytesMax = 262'144;
+// After a roster could not be read; twice as long each time, up to the second.
+constexpr xmpp::Duration kReadAgain = std::chrono::seconds(1);
+constexpr xmpp::Duration kReadAgainMax = std::chrono::seconds(8);
+
+// Of an account: available sessions, by resource, that nobody was told of since its roster could
+// not be read; true: initial presence.
+struct Untold {
+  std::map<std::string, bool> sessions;
+  bool is_waiting = false;  // tell_untold() is, for `pause`
+  xmpp::Instant failed_at{};
+  xmpp::Duration pause{};
+};
 
 std::optional<SubscriptionVerb> verb_of(const Stanza& stanza) {
   if (!stanza.is_presence()) return std::nullopt;
@@ -208,6 +224,7 @@ class Subscription final : public Module {
     scope_ = &scope;
     roster_ = &scope.use<RosterService>();
     directed_ = &scope.use<DirectedPresence>();
+    untold_ = scope.account_slot<Untold>();
     scope.stream_feature("<sub xmlns='urn:xmpp:features:pre-approval'/>", true);
     scope.on<FromSession>(Stage::deliver, [this](FromSession& hook) { return on_sent(hook); });
     scope.on<ToAccount>(Stage::deliver, [this](ToAccount& hook) { return on_received(hook); });
@@ -342,14 +359,54 @@ class Subscription final : public Module {
   }
 
   Verdict on_available(Available& hook) {
-    roster_->read(hook.session.account(),
-                  [presence = *hook.session.presence(), is_initial = hook.is_initial,
-                   hold = hook.session.hold_order()](Account& account, const Roster* roster) {
-                    if (roster == nullptr) return;
-                    broadcast(account, *roster, presence);
-                    if (is_initial) begin(account, *roster, presence.from());
-                  });
+    tell_available(hook.session.account(), *hook.session.presence(), hook.is_initial,
+                   hook.session.hold_order());
     return Verdict::pass;
+  }
+
+  void tell_available(Account& account, Stanza presence, bool is_initial, OrderHold hold) {
+    auto later = scope_->guard([this, is_initial](Account& owner, const Jid& session) {
+      tell_later(owner, session, is_initial);
+    });
+    roster_->read(account,
+                  [presence = std::move(presence), is_initial, hold = std::move(hold),
+                   later = std::move(later)](Account& owner, const Roster* roster) mutable {
+                    if (roster == nullptr) {
+                      later(owner, presence.from());
+                      return;
+                    }
+                    broadcast(owner, *roster, presence);
+                    if (is_initial) begin(owner, *roster, presence.from());
+                  });
+  }
+
+  // The database could not say whom to tell, or of what: it is asked again until it can, or the
+  // session has gone. Meanwhile nothing waits for it.
+  void tell_later(Account& account, const Jid& session, bool is_initial) {
+    if (!account.host().is_served()) return;
+    Untold& untold = account[untold_];
+    untold.sessions[std::string(session.resource())] |= is_initial;
+    if (std::exchange(untold.is_waiting, true)) return;
+    const auto now = scope_->reactor().now();
+    const bool is_again = now - untold.failed_at < 2 * untold.pause;
+    untold.pause = is_again ? std::min(2 * untold.pause, kReadAgainMax) : kReadAgain;
+    untold.failed_at = now;
+    account.spawn(*scope_, tell_untold(account));
+  }
+
+  Task<void> tell_untold(Account& account) {
+    xmpp::Completion<void> over;
+    xmpp::Timer timer([ticket = over.ticket()] { ticket.complete(); });
+    scope_->reactor().timers().set(timer, scope_->reactor().now() + account[untold_].pause);
+    co_await over;
+    Untold& untold = account[untold_];
+    untold.is_waiting = false;
+    const auto sessions = std::exchange(untold.sessions, {});
+    for (const auto& [resource, is_initial] : sessions) {
+      Session* session = account.find_session(resource);
+      if (session == nullptr || !session->is_available()) continue;
+      tell_available(account, *session->presence(), is_initial, {});
+    }
   }
 
   Verdict on_unavailable(Unavailable& hook) {
@@ -407,6 +464,7 @@ class Subscription final : public Module {
   Scope* scope_ = nullptr;
   RosterService* roster_ = nullptr;
   DirectedPresence* directed_ = nullptr;
+  AccountSlot<Untold> untold_;
 };
 XMPPD_MODULE(Subscription, {.name = "subscription",
                             .xep = "RFC 6121",

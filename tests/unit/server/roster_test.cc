@@ -127,5 +127,49 @@ TEST(Roster, ComesBackWithTheDatabase) {
   EXPECT_TRUE(romeo.saw("jid='friar@localhost'")) << romeo.seen();
 }
 
+// Whoever comes while the database has too much to do is told, and told of, as soon as it has not.
+TEST(Roster, WhoComesWhileItCannotBeReadIsThereOnceItCan) {
+  World world(
+      {.seed = 5,
+       .config = "[limits]\nstorage_queue = 16\ncached_accounts = 0\n[host.\"localhost\"]\n"});
+  for (const char* account : {"romeo@localhost", "juliet@localhost", "nurse@localhost"}) {
+    world.add_account(account);
+  }
+  for (int i = 0; i < 20; ++i) world.add_account("guest" + std::to_string(i) + "@localhost");
+  const std::string request = "<presence type='subscribe' to='romeo@localhost'/>";
+  const std::string approval = "<presence type='subscribed' to='romeo@localhost'/>";
+  RawClient juliet(world);
+  RawClient nurse(world);
+  juliet.write(login("juliet") + "<presence/>" + approval);
+  nurse.write(login("nurse") + request);
+  {
+    RawClient romeo(world);
+    romeo.write(login("romeo") + "<presence type='subscribe' to='juliet@localhost'/>" +
+                "<presence type='subscribed' to='juliet@localhost'/>");
+    world.run_for(kSecond);
+    juliet.write(request);
+    world.run_for(kSecond);
+  }
+  world.run_for(kSecond);
+  RawClient romeo(world);
+  romeo.write(login("romeo"));
+  world.run_for(kSecond);
+  world.stall_storage(world.now() + kSecond);
+  std::string greetings;  // each has to be stored
+  for (int i = 0; i < 20; ++i) {
+    greetings += "<message to='guest" + std::to_string(i) + "@localhost'><body>Hi</body></message>";
+  }
+  nurse.write(greetings);
+  world.run_for(std::chrono::milliseconds(500));
+  romeo.write("<presence><status>here</status></presence>");
+  world.run_for(std::chrono::milliseconds(250));
+  ASSERT_EQ(world.server().storage().depth(), 16U);
+  EXPECT_FALSE(juliet.saw("<status>here"));
+  world.run_for(4 * kSecond);
+  EXPECT_TRUE(juliet.saw("<status>here")) << juliet.seen();
+  EXPECT_TRUE(romeo.saw("from='juliet@localhost/r'")) << romeo.seen();
+  EXPECT_TRUE(romeo.saw("type='subscribe'")) << romeo.seen();
+}
+
 }  // namespace
 }  // namespace xmppd
