@@ -413,6 +413,9 @@ class Subscription final : public Module {
     Account& leaving = hook.session.account();
     const Stanza& presence = *hook.session.presence();
     if (!is_available(leaving)) roster_->keep_last_presence(leaving, last_presence(presence));
+    if (Untold* untold = leaving.find(untold_)) {
+      untold->sessions.erase(std::string(hook.session.jid().resource()));
+    }
     auto directed = directed_->take(hook.session);
     // A change under way may end what somebody may see. Its end does not tell of this session any
     // more, and the broadcast, which waits for it, does not reach them: told like the others.

@@ -153,22 +153,27 @@ TEST(Roster, WhoComesWhileItCannotBeReadIsThereOnceItCan) {
   world.run_for(kSecond);
   RawClient romeo(world);
   romeo.write(login("romeo"));
+  RawClient brief(world);
+  brief.write(login("romeo", "brief"));
   world.run_for(kSecond);
-  world.stall_storage(world.now() + kSecond);
+  // It is asked more than once before it answers.
+  world.stall_storage(world.now() + 3 * kSecond);
   std::string greetings;  // each has to be stored
   for (int i = 0; i < 20; ++i) {
     greetings += "<message to='guest" + std::to_string(i) + "@localhost'><body>Hi</body></message>";
   }
   nurse.write(greetings);
   world.run_for(std::chrono::milliseconds(500));
-  romeo.write("<presence><status>here</status></presence>");
-  world.run_for(std::chrono::milliseconds(250));
   ASSERT_EQ(world.server().storage().depth(), 16U);
+  romeo.write("<presence><status>here</status></presence>");
+  brief.write("<presence/><presence type='unavailable'/>");
+  world.run_for(2 * kSecond);
   EXPECT_FALSE(juliet.saw("<status>here"));
-  world.run_for(4 * kSecond);
+  world.run_for(8 * kSecond);
   EXPECT_TRUE(juliet.saw("<status>here")) << juliet.seen();
   EXPECT_TRUE(romeo.saw("from='juliet@localhost/r'")) << romeo.seen();
   EXPECT_TRUE(romeo.saw("type='subscribe'")) << romeo.seen();
+  EXPECT_FALSE(juliet.saw("romeo@localhost/brief")) << juliet.seen();
 }
 
 }  // namespace
